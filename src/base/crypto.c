@@ -1,0 +1,324 @@
+#include "base/crypto.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+/* Fetching an algorithm by name costs more than most uses of it, so each is fetched once per process. */
+static struct algorithms {
+    EVP_MD *sha256;
+    EVP_MAC *hmac;
+    EVP_CIPHER *gcm128, *gcm256;
+} fetched;
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+
+static void
+fetch_all(void)
+{
+    fetched.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    fetched.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    fetched.gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    fetched.gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+}
+
+static const struct algorithms *
+algorithms(void)
+{
+    pthread_once(&fetch_once, fetch_all);
+    return &fetched;
+}
+
+static gage_rc
+done_if(bool worked)
+{
+    return worked ? GAGE_DONE : gage_rc_of(GAGE_E_INTERNAL);
+}
+
+/* ---- randomness ---- */
+
+static gage_rc
+system_fill(void *context, uint8_t *out, size_t n)
+{
+    (void)context;
+    return done_if(RAND_priv_bytes_ex(NULL, out, n, 0) == 1);
+}
+
+const struct gage_rng gage_system_rng = {.fill = system_fill};
+
+gage_rc
+rng_fill(const struct gage_rng *rng, void *out, size_t n)
+{
+    return rng->fill(rng->context, out, n);
+}
+
+/* ---- hashes ---- */
+
+static void
+free_md(EVP_MD_CTX **ctx)
+{
+    EVP_MD_CTX_free(*ctx);
+}
+
+static void
+free_mac(EVP_MAC_CTX **ctx)
+{
+    EVP_MAC_CTX_free(*ctx);
+}
+
+static void
+free_pkey(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+}
+
+static void
+free_pkey_ctx(EVP_PKEY_CTX **ctx)
+{
+    EVP_PKEY_CTX_free(*ctx);
+}
+
+#define SCOPED(destroy) __attribute__((cleanup(destroy)))
+
+gage_rc
+sha256_parts(const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN])
+{
+    SCOPED(free_md) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx != NULL && EVP_DigestInit_ex2(ctx, algorithms()->sha256, NULL) == 1;
+    for (size_t i = 0; good && i < count; i++)
+        good = EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1;
+    return done_if(good && EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+}
+
+gage_rc
+sha256_of(gage_slice bytes, uint8_t out[SHA256_LEN])
+{
+    return sha256_parts(&bytes, 1, out);
+}
+
+static EVP_MAC_CTX *
+new_hmac(gage_slice key)
+{
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithms()->hmac);
+    static const uint8_t empty = 0;
+    const uint8_t *p = key.n > 0 ? key.p : &empty; /* a NULL key would mean "keep the last one" */
+    if (ctx != NULL && EVP_MAC_init(ctx, p, key.n, params) != 1) {
+        EVP_MAC_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+/* Restarts with the same key, adds the parts, and finishes. */
+static bool
+hmac_run(EVP_MAC_CTX *ctx, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN])
+{
+    size_t n = 0;
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++)
+        good = parts[i].n == 0 || EVP_MAC_update(ctx, parts[i].p, parts[i].n) == 1;
+    return good && EVP_MAC_final(ctx, out, &n, SHA256_LEN) == 1 && n == SHA256_LEN;
+}
+
+gage_rc
+hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN])
+{
+    SCOPED(free_mac) EVP_MAC_CTX *ctx = new_hmac(key);
+    return done_if(ctx != NULL && hmac_run(ctx, parts, count, out));
+}
+
+gage_rc
+hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk)
+{
+    static const uint8_t zeros[SHA256_LEN];
+    gage_slice key = salt.n > 0 ? salt : SLICE_OF(zeros);
+    TRY(hmac_sha256_parts(key, &ikm, 1, prk->b));
+    prk->n = SHA256_LEN;
+    return GAGE_DONE;
+}
+
+#define EXPAND_PARTS_MAX 8
+
+gage_rc
+hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n)
+{
+    if (n > 255 * SHA256_LEN || count > EXPAND_PARTS_MAX)
+        return gage_rc_of(GAGE_E_LIMIT);
+    SCOPED(free_mac) EVP_MAC_CTX *ctx = new_hmac(prk);
+    uint8_t block[SHA256_LEN];
+    gage_slice parts[EXPAND_PARTS_MAX + 2];
+    bool good = ctx != NULL;
+    for (size_t done = 0, i = 1; good && done < n; done += SHA256_LEN, i++) {
+        uint8_t counter = (uint8_t)i;
+        parts[0] = i > 1 ? SLICE_OF(block) : SLICE_NONE;
+        for (size_t k = 0; k < count; k++)
+            parts[k + 1] = info[k];
+        parts[count + 1] = gage_slice_of(&counter, 1);
+        good = (i == 1 || EVP_MAC_init(ctx, NULL, 0, NULL) == 1) && hmac_run(ctx, parts, count + 2, block);
+        if (good)
+            memcpy(out + done, block, n - done < SHA256_LEN ? n - done : SHA256_LEN);
+    }
+    gage_wipe(block, sizeof block);
+    return done_if(good);
+}
+
+gage_rc
+hkdf_expand_secret(gage_slice prk, gage_slice info, size_t n, gage_secret *out)
+{
+    if (n > sizeof out->b)
+        return gage_rc_of(GAGE_E_LIMIT);
+    TRY(hkdf_expand(prk, &info, 1, out->b, n));
+    out->n = n;
+    return GAGE_DONE;
+}
+
+/* ---- AES-GCM ---- */
+
+gage_rc
+gcm_init(struct gcm *gcm, gage_slice key, bool encrypt)
+{
+    gcm->ctx = NULL;
+    if (key.n != 16 && key.n != 32)
+        return gage_rc_of(GAGE_E_LIMIT);
+    EVP_CIPHER *cipher = key.n == 16 ? algorithms()->gcm128 : algorithms()->gcm256;
+    gcm->ctx = EVP_CIPHER_CTX_new();
+    if (gcm->ctx != NULL && EVP_CipherInit_ex2(gcm->ctx, cipher, key.p, NULL, encrypt ? 1 : 0, NULL) == 1)
+        return GAGE_DONE;
+    gcm_cleanup(gcm);
+    return gage_rc_of(GAGE_E_INTERNAL);
+}
+
+void
+gcm_cleanup(struct gcm *gcm)
+{
+    EVP_CIPHER_CTX_free(gcm->ctx);
+    gcm->ctx = NULL;
+}
+
+/* Feeds any length in pieces that an int can count. */
+static bool
+gcm_update(EVP_CIPHER_CTX *ctx, uint8_t *out, gage_slice in)
+{
+    const size_t piece = (size_t)1 << 30;
+    int done;
+    while (in.n > 0) {
+        size_t n = in.n < piece ? in.n : piece;
+        if (EVP_CipherUpdate(ctx, out, &done, in.p, (int)n) != 1)
+            return false;
+        in = gage_slice_of(in.p + n, in.n - n);
+        out = out == NULL ? NULL : out + n;
+    }
+    return true;
+}
+
+static bool
+gcm_start(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad)
+{
+    return EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, iv, -1, NULL) == 1 && gcm_update(gcm->ctx, NULL, aad);
+}
+
+gage_rc
+gcm_seal(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
+         uint8_t tag[GCM_TAG_LEN])
+{
+    uint8_t nothing[GCM_TAG_LEN];
+    int n;
+    return done_if(gcm_start(gcm, iv, aad) && gcm_update(gcm->ctx, out, text) &&
+                   EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1 &&
+                   EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_LEN, tag) == 1);
+}
+
+gage_rc
+gcm_open(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
+         const uint8_t tag[GCM_TAG_LEN])
+{
+    uint8_t nothing[GCM_TAG_LEN], expected[GCM_TAG_LEN];
+    int n;
+    memcpy(expected, tag, sizeof expected); /* OpenSSL wants it writable */
+    if (gcm_start(gcm, iv, aad) && gcm_update(gcm->ctx, out, text) &&
+        EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, expected) == 1 &&
+        EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1)
+        return GAGE_DONE;
+    if (text.n > 0)
+        gage_wipe(out, text.n);
+    return gage_rc_of(GAGE_E_AUTH);
+}
+
+gage_rc
+gcm_seal_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, gage_buf *out)
+{
+    if (text.n > SIZE_MAX - GCM_TAG_LEN)
+        return gage_rc_of(GAGE_E_LIMIT);
+    uint8_t *to = put_space(out, text.n + GCM_TAG_LEN);
+    if (to == NULL)
+        return gage_rc_of(GAGE_E_LIMIT);
+    struct gcm gcm;
+    TRY(gcm_init(&gcm, key, true));
+    gage_rc rc = gcm_seal(&gcm, iv, aad, text, to, to + text.n);
+    gcm_cleanup(&gcm);
+    return rc;
+}
+
+gage_rc
+gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice sealed, gage_buf *out)
+{
+    if (sealed.n < GCM_TAG_LEN)
+        return gage_rc_of(GAGE_E_AUTH);
+    gage_slice text = {sealed.p, sealed.n - GCM_TAG_LEN};
+    size_t before = out->n;
+    uint8_t empty;
+    uint8_t *to = text.n > 0 ? put_space(out, text.n) : &empty;
+    if (to == NULL)
+        return gage_rc_of(GAGE_E_LIMIT);
+    struct gcm gcm;
+    TRY(gcm_init(&gcm, key, false));
+    gage_rc rc = gcm_open(&gcm, iv, aad, text, to, text.p + text.n);
+    gcm_cleanup(&gcm);
+    if (!gage_ok(rc))
+        out->n = before;
+    return rc;
+}
+
+/* ---- X25519 ---- */
+
+gage_rc
+x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN])
+{
+    SCOPED(free_pkey)
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
+    size_t n = X25519_LEN;
+    return done_if(key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &n) == 1 && n == X25519_LEN);
+}
+
+gage_rc
+x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN])
+{
+    TRY(rng_fill(rng, private_key->b, X25519_LEN));
+    private_key->n = X25519_LEN;
+    return x25519_public(private_key, public_key);
+}
+
+gage_rc
+x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
+{
+    SCOPED(free_pkey)
+    EVP_PKEY *mine = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
+    SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, X25519_LEN);
+    SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new(mine, NULL) : NULL;
+    if (theirs == NULL || ctx == NULL || EVP_PKEY_derive_init(ctx) != 1)
+        return gage_rc_of(GAGE_E_INTERNAL);
+    size_t n = X25519_LEN;
+    static const uint8_t zeros[X25519_LEN];
+    bool good = EVP_PKEY_derive_set_peer(ctx, theirs) == 1 && EVP_PKEY_derive(ctx, shared->b, &n) == 1 &&
+                n == X25519_LEN && CRYPTO_memcmp(shared->b, zeros, sizeof zeros) != 0;
+    shared->n = good ? X25519_LEN : 0;
+    return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
+}

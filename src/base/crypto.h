@@ -1,0 +1,64 @@
+/* crypto.h - the cryptography gage uses, all of it OpenSSL's: SHA-256, HMAC, HKDF, AES-GCM, X25519, random bytes.
+ * Failures other than a wrong tag mean that OpenSSL or memory failed (GAGE_E_INTERNAL). Thread-safe: the only shared
+ * state is the set of fetched algorithms, made once. */
+#ifndef GAGE_BASE_CRYPTO_H
+#define GAGE_BASE_CRYPTO_H
+
+#include <openssl/evp.h>
+
+#include "base/secret.h"
+
+#define SHA256_LEN 32
+#define GCM_IV_LEN 12
+#define GCM_TAG_LEN 16
+#define X25519_LEN 32
+
+/* ---- randomness, passed as an argument so that cores can be replayed ---- */
+
+struct gage_rng {
+    gage_rc (*fill)(void *context, uint8_t *out, size_t n);
+    void *context;
+};
+/* The system's: OpenSSL's RAND_priv_bytes, which reseeds in a fork's child. */
+extern const struct gage_rng gage_system_rng;
+gage_rc rng_fill(const struct gage_rng *rng, void *out, size_t n);
+
+/* ---- hashes ---- */
+
+/* SHA-256 over the parts in order. */
+gage_rc sha256_parts(const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
+gage_rc sha256_of(gage_slice bytes, uint8_t out[SHA256_LEN]);
+/* HMAC-SHA-256 (RFC 2104) over the parts in order. */
+gage_rc hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
+/* HKDF-SHA-256 (RFC 5869). Extract: an empty salt is 32 zero bytes. Expand: info is the parts in order, n <= 8160. */
+gage_rc hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk);
+gage_rc hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n);
+gage_rc hkdf_expand_secret(gage_slice prk, gage_slice info, size_t n, gage_secret *out);
+
+/* ---- AES-GCM (NIST SP 800-38D), 96-bit IV, 128-bit tag; key of 16 or 32 bytes ---- */
+
+/* A keyed cipher that is used for many messages: setting the key once is what makes short messages fast. */
+struct gcm {
+    EVP_CIPHER_CTX *ctx;
+};
+gage_rc gcm_init(struct gcm *gcm, gage_slice key, bool encrypt);
+void gcm_cleanup(struct gcm *gcm); /* wipes the key schedule; NULL contents are fine */
+/* In place is allowed (out == text.p). out has text.n bytes. */
+gage_rc gcm_seal(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
+                 uint8_t tag[GCM_TAG_LEN]);
+/* GAGE_E_AUTH on a wrong tag; then out is wiped. */
+gage_rc gcm_open(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
+                 const uint8_t tag[GCM_TAG_LEN]);
+/* One message under one key: out receives ciphertext || tag (seal) or plaintext (open). */
+gage_rc gcm_seal_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, gage_buf *out);
+gage_rc gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice sealed, gage_buf *out);
+
+/* ---- X25519 (RFC 7748) ---- */
+
+/* A private key from the random source, and its public half. */
+gage_rc x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN]);
+gage_rc x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN]);
+/* GAGE_E_AUTH where the result is all zero (a low-order peer key; RFC 7748 section 6.1). */
+gage_rc x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared);
+
+#endif

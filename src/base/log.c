@@ -1,0 +1,135 @@
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+
+#define LINE_MAX_BYTES 1024
+#define LINES_A_SECOND 20
+#define METERED_EVENTS 64
+
+static enum log_level threshold = LOG_LEVEL_INFO;
+
+void
+log_set_level(enum log_level level)
+{
+    __atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
+}
+
+static void
+put_text(gage_buf *line, const char *text)
+{
+    put_bytes(line, slice_str(text));
+}
+
+static void
+put_quoted(gage_buf *line, const char *text)
+{
+    AUTO(gage_buf) clean = GAGE_BUF(512);
+    put_printable(&clean, gage_slice_of(text, strnlen(text, 500)));
+    put_u8(line, '"');
+    for (size_t i = 0; i < clean.n; i++) {
+        if (clean.p[i] == '"' || clean.p[i] == '\\')
+            put_u8(line, '\\');
+        put_u8(line, clean.p[i]);
+    }
+    put_u8(line, '"');
+}
+
+static void
+put_field(gage_buf *line, const struct log_field *field)
+{
+    char number[24];
+    put_u8(line, ' ');
+    put_text(line, field->key);
+    put_u8(line, '=');
+    switch (field->kind) {
+    case LOG_FIELD_INT:
+        snprintf(number, sizeof number, "%" PRId64, field->number);
+        put_text(line, number);
+        return;
+    case LOG_FIELD_TEXT:
+        put_quoted(line, field->text != NULL ? field->text : "");
+        return;
+    case LOG_FIELD_ERR:
+        put_text(line, gage_code_name(field->err->code));
+        put_text(line, " reason=");
+        put_quoted(line, field->err->text);
+        return;
+    }
+}
+
+void
+log_format(const struct log_event *event, const struct log_field *fields, size_t count, gage_buf *line)
+{
+    put_text(line, "event=");
+    put_text(line, event->name);
+    for (size_t i = 0; i < count; i++)
+        put_field(line, &fields[i]);
+    if (line->bad)
+        line->n = line->n < line->max ? line->n : line->max - 1;
+    line->bad = false;
+    put_u8(line, '\n');
+}
+
+/* How many lines of an event went out in the current second. */
+struct meter {
+    const struct log_event *event;
+    int64_t second;
+    unsigned written, dropped;
+};
+
+static struct meter meters[METERED_EVENTS];
+static pthread_mutex_t meters_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Whether the event may be written now; *dropped is how many were not since the last one that was. */
+static bool
+admit(const struct log_event *event, unsigned *dropped)
+{
+    int64_t second = clock_monotonic_ns() / 1000000000;
+    bool yes = true;
+    *dropped = 0;
+    pthread_mutex_lock(&meters_lock);
+    struct meter *m = meters;
+    while (m < meters + METERED_EVENTS - 1 && m->event != NULL && m->event != event)
+        m++;
+    if (m->event != event || m->second != second) {
+        *dropped = m->event == event ? m->dropped : 0;
+        *m = (struct meter){.event = event, .second = second};
+    }
+    if (m->written < LINES_A_SECOND)
+        m->written++;
+    else {
+        m->dropped++;
+        yes = false;
+    }
+    pthread_mutex_unlock(&meters_lock);
+    return yes;
+}
+
+void
+log_fields(const struct log_event *event, const struct log_field *fields, size_t count)
+{
+    unsigned dropped;
+    if (event->level > __atomic_load_n(&threshold, __ATOMIC_RELAXED) || !admit(event, &dropped))
+        return;
+    AUTO(gage_buf) line = GAGE_BUF(LINE_MAX_BYTES + 32);
+    char prefix[32] = "";
+    if (getenv("JOURNAL_STREAM") != NULL)
+        snprintf(prefix, sizeof prefix, "<%d>", (int)event->level);
+    put_text(&line, prefix);
+    if (dropped > 0) {
+        char note[64];
+        snprintf(note, sizeof note, "dropped=%u ", dropped);
+        put_text(&line, note);
+    }
+    log_format(event, fields, count, &line);
+    ssize_t ignored = write(STDERR_FILENO, line.p, line.n);
+    (void)ignored;
+}
