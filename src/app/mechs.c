@@ -27,7 +27,7 @@ install_prefix(char *out, size_t size, struct gage_err *err)
         *slash = '\0';
     }
     REQUIRE(strlen(self) < size, err, GAGE_E_LIMIT, "the path of this program is too long");
-    strcpy(out, self);
+    memcpy(out, self, strlen(self) + 1);
     return GAGE_DONE;
 }
 

@@ -56,10 +56,10 @@ static gage_rc
 folder_of(const char *path, char folder[PATH_MAX], struct gage_err *err)
 {
     const char *slash = strrchr(path, '/');
-    size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    size_t n = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
     REQUIRE(n < PATH_MAX, err, GAGE_E_LIMIT, "path is too long");
-    memcpy(folder, path, n);
-    strcpy(folder + n, n == 0 ? "." : "");
+    memcpy(folder, slash == NULL ? "." : path, n);
+    folder[n] = '\0';
     return GAGE_DONE;
 }
 
