@@ -18,13 +18,13 @@ struct rpc_call {
     uint32_t xid;
     uint32_t rpc_version;
     uint32_t program, version, procedure;
-    uint32_t flavor;  /* of the credential; 0 is AUTH_NONE */
-    gage_slice args;  /* borrowed from the message */
+    uint32_t flavor; /* of the credential; 0 is AUTH_NONE */
+    gage_slice args; /* borrowed from the message */
 };
 
 /* How a call is answered. */
 enum rpc_answer {
-    ANSWER_SUCCESS,       /* accepted; results follow */
+    ANSWER_SUCCESS, /* accepted; results follow */
     ANSWER_PROG_UNAVAIL,
     ANSWER_PROG_MISMATCH, /* with versions 1..1 */
     ANSWER_PROC_UNAVAIL,

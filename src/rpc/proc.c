@@ -6,12 +6,11 @@ static const struct {
     const char *name;
     xdrproc_t arg, res;
     size_t arg_size, res_size;
-} procedures[GSSX_PROC_LAST + 1] = {
-    [0] = {.name = "null"},
+} procedures[GSSX_PROC_LAST + 1] = {[0] = {.name = "null"},
 #define PROC_ROW_(number, text)                                                                                        \
     [number] = {#text, GSSX_XDR(gssx_arg_##text), GSSX_XDR(gssx_res_##text), sizeof(gssx_arg_##text),                  \
                 sizeof(gssx_res_##text)},
-    GSSX_PROCEDURES(PROC_ROW_)
+                                    GSSX_PROCEDURES(PROC_ROW_)
 #undef PROC_ROW_
 };
 

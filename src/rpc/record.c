@@ -51,8 +51,8 @@ begin_fragment(struct record_in *r, struct gage_err *err)
     struct reader header = read_from(SLICE_OF(r->header));
     uint32_t word = get_u32(&header);
     uint32_t length = word & 0x7fffffffu;
-    REQUIRE(length <= RECORD_MAX - r->body.n, err, GAGE_E_LIMIT,
-            "a record claims %zu bytes: the limit is %u", r->body.n + length, RECORD_MAX);
+    REQUIRE(length <= RECORD_MAX - r->body.n, err, GAGE_E_LIMIT, "a record claims %zu bytes: the limit is %u",
+            r->body.n + length, RECORD_MAX);
     r->last = (word >> 31) != 0;
     r->remaining = length;
     if (length == 0)

@@ -30,9 +30,9 @@ deliver(gage_slice stream, size_t step, gage_buf *records)
 
 TEST(assembles_split_headers_and_several_fragments)
 {
-    static const uint8_t stream[] = {0x80, 0, 0, 2, 'h', 'i',                             /* one fragment */
-                                     0,    0, 0, 1, 'a', 0, 0, 0, 0, 0x80, 0, 0, 2, 'b', 'c', /* three, one empty */
-                                     0x80, 0, 0, 0,                                       /* nothing: ignored */
+    static const uint8_t stream[] = {0x80, 0, 0, 2, 'h', 'i',                                   /* one fragment */
+                                     0,    0, 0, 1, 'a', 0,   0, 0, 0, 0x80, 0, 0, 2, 'b', 'c', /* three, one empty */
+                                     0x80, 0, 0, 0,                                             /* nothing: ignored */
                                      0x80, 0, 0, 1, 'z'};
     static const uint8_t expected[] = {0, 0, 0, 2, 'h', 'i', 0, 0, 0, 3, 'a', 'b', 'c', 0, 0, 0, 1, 'z'};
     for (size_t step = 1; step <= sizeof stream; step++) {
