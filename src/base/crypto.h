@@ -4,6 +4,8 @@
 #ifndef GAGE_BASE_CRYPTO_H
 #define GAGE_BASE_CRYPTO_H
 
+#include <gage/random.h>
+
 #include <openssl/evp.h>
 
 #include "base/secret.h"
@@ -15,10 +17,7 @@
 
 /* ---- randomness, passed as an argument so that cores can be replayed ---- */
 
-struct gage_rng {
-    gage_rc (*fill)(void *context, uint8_t *out, size_t n);
-    void *context;
-};
+/* struct gage_rng: <gage/random.h>. */
 /* The system's: OpenSSL's RAND_priv_bytes, which reseeds in a fork's child. */
 extern const struct gage_rng gage_system_rng;
 gage_rc rng_fill(const struct gage_rng *rng, void *out, size_t n);
