@@ -5,7 +5,8 @@
 #define ROLE_INITIATOR 'i'
 #define ROLE_ACCEPTOR 'a'
 #define REQUIRED_FLAGS (GSS_C_MUTUAL_FLAG | GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG)
-#define BODY_MAX (2 + AGREEMENT_LABEL_MAX + AGREEMENT_OFFER_MAX + 1 + AGREEMENT_TRANSCRIPT_LEN + X25519_LEN + AGREEMENT_RANDOM_LEN)
+#define BODY_MAX                                                                                                       \
+    (2 + AGREEMENT_LABEL_MAX + AGREEMENT_OFFER_MAX + 1 + AGREEMENT_TRANSCRIPT_LEN + X25519_LEN + AGREEMENT_RANDOM_LEN)
 
 /* What a confirmation says, borrowed from its bytes. */
 struct confirmation {
@@ -55,7 +56,8 @@ check_context(gss_ctx_id_t context, struct gage_err *err)
         return gss_fail(err, major, minor, GSS_C_NO_OID, "the security context cannot be inquired");
     REQUIRE(open != 0, err, GAGE_E_STATE, "keys cannot be agreed on a context that is not established");
     REQUIRE((flags & REQUIRED_FLAGS) == REQUIRED_FLAGS, err, GAGE_E_UNSUPPORTED,
-            "the context lacks mutual authentication, confidentiality or integrity (flags %#x): keys cannot be agreed on it",
+            "the context lacks mutual authentication, confidentiality or integrity (flags %#x): keys cannot be agreed "
+            "on it",
             (unsigned)flags);
     return GAGE_DONE;
 }
@@ -87,7 +89,8 @@ unwrap(gss_ctx_id_t context, gage_slice token, gss_buffer_desc *body, struct gag
     OM_uint32 major = gss_unwrap(&minor, context, &in, body, &encrypted, &qop);
     /* Replay, gap and order come as supplementary bits beside valid data: anything but COMPLETE is a failure. */
     if (major != GSS_S_COMPLETE)
-        return gss_fail(err, major, minor, GSS_C_NO_OID, "the peer's confirmation is damaged, forged or out of sequence");
+        return gss_fail(err, major, minor, GSS_C_NO_OID,
+                        "the peer's confirmation is damaged, forged or out of sequence");
     REQUIRE(encrypted != 0, err, GAGE_E_UNSUPPORTED, "the peer's confirmation was not encrypted");
     return GAGE_DONE;
 }
@@ -136,7 +139,8 @@ check_peer(const struct agreement *agreement, const struct confirmation *peer, s
             "the peer confirms another use of the context: its program speaks another protocol or version");
     REQUIRE(peer->role != role_octet(agreement->initiator), err, GAGE_E_REFLECTED,
             "the peer's confirmation claims our own role: it is ours sent back");
-    REQUIRE(peer->role == role_octet(!agreement->initiator), err, GAGE_E_FORMAT, "the peer's confirmation names no role");
+    REQUIRE(peer->role == role_octet(!agreement->initiator), err, GAGE_E_FORMAT,
+            "the peer's confirmation names no role");
     REQUIRE(slice_equal_ct(peer->transcript, SLICE_OF(agreement->transcript)), err, GAGE_E_MISMATCH,
             "the peer saw another opening of this conversation than we did: somebody between us changed it");
     return GAGE_DONE;
@@ -197,7 +201,8 @@ derive(struct agreement *agreement, gss_ctx_id_t context, gage_slice peer_token,
 gage_rc
 agreement_finish(struct agreement *agreement, gss_ctx_id_t context, gage_slice peer_token, struct gage_err *err)
 {
-    REQUIRE(agreement->token.n > 0 && !agreement->agreed, err, GAGE_E_STATE, "this key agreement is not waiting for a peer");
+    REQUIRE(agreement->token.n > 0 && !agreement->agreed, err, GAGE_E_STATE,
+            "this key agreement is not waiting for a peer");
     AUTO(gss_buffer_desc) body = GSS_C_EMPTY_BUFFER;
     struct confirmation peer;
     TRY(unwrap(context, peer_token, &body, err));

@@ -57,7 +57,8 @@ gage_rc agreement_start(struct agreement *agreement, gss_ctx_id_t context, const
  *   GAGE_E_REFLECTED  our own role: our confirmation came back, or both sides believe the same
  *   GAGE_E_MISMATCH   the peer saw other bytes before this than we did: somebody edited them
  *   GAGE_E_UNSUPPORTED  not encrypted */
-gage_rc agreement_finish(struct agreement *agreement, gss_ctx_id_t context, gage_slice peer_token, struct gage_err *err);
+gage_rc agreement_finish(struct agreement *agreement, gss_ctx_id_t context, gage_slice peer_token,
+                         struct gage_err *err);
 
 /* After agreement_finish: what the peer offered (borrowed until cleanup). */
 gage_slice agreement_peer_offer(const struct agreement *agreement);

@@ -295,8 +295,7 @@ TEST(demands_mutual_authentication_and_an_open_context)
     run_prepare(&run);
     contexts_drop(&run.contexts);
     run.contexts = contexts_make(FULL_FLAGS & ~(OM_uint32)GSS_C_MUTUAL_FLAG);
-    assert_code(agreement_start(&run.i, run.contexts.initiator, &run.in_i, &run.token_i, &run.err),
-                GAGE_E_UNSUPPORTED);
+    assert_code(agreement_start(&run.i, run.contexts.initiator, &run.in_i, &run.token_i, &run.err), GAGE_E_UNSUPPORTED);
     contexts_drop(&run.contexts);
     assert_false(gage_ok(agreement_start(&run.a, GSS_C_NO_CONTEXT, &run.in_a, &run.token_a, &run.err)));
     run_end(&run);
@@ -335,7 +334,8 @@ TEST(gss_failures_keep_both_status_values_and_say_what_failed)
 }
 
 TEST_MAIN(CASE(both_sides_get_the_same_keys_and_each_others_offer),
-          CASE(key_is_the_documented_function_of_tokens_prf_and_shares), CASE(without_a_prf_both_random_values_take_its_place), CASE(two_agreements_on_one_context_share_no_key),
+          CASE(key_is_the_documented_function_of_tokens_prf_and_shares),
+          CASE(without_a_prf_both_random_values_take_its_place), CASE(two_agreements_on_one_context_share_no_key),
           CASE(refuses_another_transcript), CASE(refuses_another_label), CASE(refuses_its_own_confirmation),
           CASE(refuses_a_confirmation_that_is_not_encrypted), CASE(refuses_no_role_trailing_bytes_and_low_order_shares),
           CASE(takes_the_forgers_honest_twin), CASE(refuses_damage_at_every_byte),

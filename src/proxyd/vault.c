@@ -1,0 +1,236 @@
+#include "proxyd/vault.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define FORMAT 1
+#define KEY_LEN 32
+#define KEYS 2
+#define FILE_MAGIC "gage-handles-1\n"
+#define FILE_NAME "gage-handles.key"
+#define HEADER_MIN (1 + 1 + 4 + 8 + VAULT_SALT_LEN + 1)
+
+struct vault_key {
+    uint32_t id;
+    int64_t made;
+    gage_secret secret;
+};
+
+struct vault {
+    pthread_rwlock_t lock;
+    char *path; /* NULL: keys live in memory only */
+    struct vault_key keys[KEYS]; /* newest first */
+    size_t count;
+};
+
+static gage_rc
+make_key(struct vault *v, int64_t now)
+{
+    struct vault_key fresh = {.made = now, .secret.n = KEY_LEN};
+    TRY(rng_fill(&gage_system_rng, &fresh.id, sizeof fresh.id));
+    TRY(rng_fill(&gage_system_rng, fresh.secret.b, KEY_LEN));
+    v->keys[1] = v->keys[0];
+    v->keys[0] = fresh;
+    v->count = v->count < KEYS ? v->count + 1 : KEYS;
+    secret_wipe(&fresh.secret);
+    return GAGE_DONE;
+}
+
+static gage_rc
+write_keys(const struct vault *v, struct gage_err *err)
+{
+    AUTO(gage_buf) file = GAGE_BUF(1024);
+    if (v->path == NULL)
+        return GAGE_DONE;
+    put_bytes(&file, SLICE_LITERAL(FILE_MAGIC));
+    put_u8(&file, (uint8_t)v->count);
+    for (size_t i = 0; i < v->count; i++) {
+        put_u32(&file, v->keys[i].id);
+        put_u64(&file, (uint64_t)v->keys[i].made);
+        put_bytes(&file, secret_slice(&v->keys[i].secret));
+    }
+    TRY(buf_check(&file, err));
+    return file_replace(v->path, gage_buf_slice(&file), 0600, err);
+}
+
+static gage_rc
+read_keys(struct vault *v, struct gage_err *err)
+{
+    AUTO(gage_buf) file = GAGE_BUF(1024);
+    TRY(file_read(v->path, &file, err));
+    struct reader r = read_from(gage_buf_slice(&file));
+    gage_slice magic = get_bytes(&r, sizeof FILE_MAGIC - 1);
+    size_t count = get_u8(&r);
+    REQUIRE(slice_equal(magic, SLICE_LITERAL(FILE_MAGIC)) && count >= 1 && count <= KEYS, err, GAGE_E_FORMAT,
+            "%s is not a file of handle keys: remove it, clients then acquire anew", v->path);
+    struct vault_key keys[KEYS] = {0};
+    for (size_t i = 0; i < count; i++) {
+        keys[i].id = get_u32(&r);
+        keys[i].made = (int64_t)get_u64(&r);
+        get_copy(&r, keys[i].secret.b, KEY_LEN);
+        keys[i].secret.n = KEY_LEN;
+    }
+    gage_rc rc = read_end(&r, err, v->path);
+    if (gage_ok(rc)) {
+        memcpy(v->keys, keys, sizeof keys);
+        v->count = count;
+    }
+    gage_wipe(keys, sizeof keys);
+    return rc;
+}
+
+static gage_rc
+refresh(struct vault *v, int64_t now, struct gage_err *err)
+{
+    if (v->path != NULL) {
+        gage_rc rc = read_keys(v, err);
+        if (!gage_ok(rc) && rc.code != GAGE_E_NOT_FOUND)
+            return rc;
+    }
+    if (v->count > 0 && now - v->keys[0].made < VAULT_KEY_DAYS * (int64_t)86400)
+        return GAGE_DONE;
+    TRY(make_key(v, now));
+    return write_keys(v, err);
+}
+
+gage_rc
+vault_rotate(struct vault *v, int64_t now, struct gage_err *err)
+{
+    AUTO(gage_fd) lock = -1;
+    char path[4096];
+    if (v->path != NULL) {
+        snprintf(path, sizeof path, "%s.lock", v->path);
+        TRY(file_lock(path, &lock, err));
+    }
+    pthread_rwlock_wrlock(&v->lock);
+    gage_rc rc = refresh(v, now, err);
+    pthread_rwlock_unlock(&v->lock);
+    return rc;
+}
+
+gage_rc
+vault_open(const char *folder, int64_t now, struct vault **out, struct gage_err *err)
+{
+    struct vault *v = calloc(1, sizeof *v);
+    REQUIRE(v != NULL, err, GAGE_E_NOMEM, "out of memory");
+    pthread_rwlock_init(&v->lock, NULL);
+    gage_rc rc = GAGE_DONE;
+    if (folder != NULL) {
+        rc = folder_make(folder, 0700, err);
+        if (gage_ok(rc) && asprintf(&v->path, "%s/%s", folder, FILE_NAME) < 0)
+            rc = gage_fail(err, GAGE_E_NOMEM, "out of memory");
+    }
+    if (gage_ok(rc))
+        rc = vault_rotate(v, now, err);
+    if (!gage_ok(rc)) {
+        vault_close(&v);
+        return rc;
+    }
+    *out = v;
+    return GAGE_DONE;
+}
+
+void
+vault_close(struct vault **vault)
+{
+    struct vault *v = *vault;
+    *vault = NULL;
+    if (v == NULL)
+        return;
+    pthread_rwlock_destroy(&v->lock);
+    free(v->path);
+    gage_wipe(v, sizeof *v);
+    free(v);
+}
+
+/* The key of one handle. */
+static gage_rc
+derive(gage_slice master, gage_slice salt, gage_secret *key)
+{
+    AUTO(gage_secret) prk = {0};
+    TRY(hkdf_extract(salt, master, &prk));
+    return hkdf_expand_secret(secret_slice(&prk), SLICE_LITERAL("gage handle 1"), KEY_LEN, key);
+}
+
+/* Associated data: the clear header, then whom it is for. */
+static void
+put_context(gage_buf *aad, gage_slice header, const struct handle_scope *scope)
+{
+    const struct service *s = scope->service;
+    put_vec16(aad, header);
+    put_vec16(aad, slice_str(s->name));
+    put_bytes(aad, SLICE_OF(s->policy));
+    put_u8(aad, s->user_bound);
+    put_u32(aad, s->user_bound ? scope->uid : 0);
+}
+
+static const uint8_t zero_iv[GCM_IV_LEN]; /* each key seals one message */
+
+gage_rc
+vault_seal(struct vault *v, enum handle_kind kind, const struct handle_scope *scope, gage_slice mech, int64_t expires,
+           gage_slice payload, gage_buf *out)
+{
+    AUTO(gage_buf) header = GAGE_BUF(512), aad = GAGE_BUF(2048);
+    AUTO(gage_secret) key = {0};
+    uint8_t salt[VAULT_SALT_LEN];
+    if (payload.n > VAULT_PAYLOAD_MAX)
+        return gage_rc_of(GAGE_E_LIMIT);
+    TRY(rng_fill(&gage_system_rng, salt, sizeof salt));
+    pthread_rwlock_rdlock(&v->lock);
+    uint32_t id = v->keys[0].id;
+    gage_rc rc = derive(secret_slice(&v->keys[0].secret), SLICE_OF(salt), &key);
+    pthread_rwlock_unlock(&v->lock);
+    TRY(rc);
+    put_u8(&header, FORMAT);
+    put_u8(&header, (uint8_t)kind);
+    put_u32(&header, id);
+    put_u64(&header, (uint64_t)expires);
+    put_bytes(&header, SLICE_OF(salt));
+    put_vec8(&header, mech);
+    put_context(&aad, gage_buf_slice(&header), scope);
+    TRY(buf_check(&aad, NULL));
+    put_bytes(out, gage_buf_slice(&header));
+    TRY(buf_check(out, NULL));
+    return gcm_seal_once(secret_slice(&key), zero_iv, gage_buf_slice(&aad), payload, out);
+}
+
+static gage_rc
+key_of(struct vault *v, uint32_t id, gage_slice salt, gage_secret *key)
+{
+    gage_rc rc = gage_rc_of(GAGE_E_AUTH);
+    pthread_rwlock_rdlock(&v->lock);
+    for (size_t i = 0; i < v->count; i++)
+        if (v->keys[i].id == id)
+            rc = derive(secret_slice(&v->keys[i].secret), salt, key);
+    pthread_rwlock_unlock(&v->lock);
+    return rc;
+}
+
+gage_rc
+vault_unseal(struct vault *v, enum handle_kind kind, const struct handle_scope *scope, gage_slice handle, int64_t now,
+             gage_buf *payload)
+{
+    AUTO(gage_buf) aad = GAGE_BUF(2048);
+    AUTO(gage_secret) key = {0};
+    struct reader r = read_from(handle);
+    uint8_t format = get_u8(&r);
+    uint8_t made_kind = get_u8(&r);
+    uint32_t id = get_u32(&r);
+    int64_t expires = (int64_t)get_u64(&r);
+    gage_slice salt = get_bytes(&r, VAULT_SALT_LEN);
+    get_vec8(&r);
+    gage_slice sealed = get_rest(&r);
+    if (!read_ok(&r) || format != FORMAT || made_kind != (uint8_t)kind)
+        return gage_rc_of(GAGE_E_AUTH);
+    TRY(key_of(v, id, salt, &key));
+    put_context(&aad, gage_slice_of(handle.p, handle.n - sealed.n), scope);
+    TRY(buf_check(&aad, NULL));
+    gage_rc rc = gcm_open_once(secret_slice(&key), zero_iv, gage_buf_slice(&aad), sealed, payload);
+    if (!gage_ok(rc))
+        return rc.code == GAGE_E_NOMEM ? rc : gage_rc_of(GAGE_E_AUTH);
+    return expires != 0 && now >= expires ? gage_rc_of(GAGE_E_EXPIRED) : GAGE_DONE;
+}
