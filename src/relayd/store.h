@@ -113,6 +113,7 @@ struct store_op {
         struct store_op *next;
         uint8_t claim_hash[2][16], create_key[16], request_hash[16], id_pad[16];
         void *record;
+        bool final;
     } inner;
 };
 

@@ -1,0 +1,53 @@
+/* store_core.h - the store's inside: two lanes of work over one engine.
+ *
+ * Writes (and reads that must bind a claim) go through the write lane, whose thread gathers them into batches. Where the engine
+ * is local, reads run in the thread that asks; else the read lane's thread sends them to the database, many at a time.
+ * Locks: a lane's lock and `state` are leaves: nothing else is taken, and no callback runs, under either. */
+#ifndef GAGE_RELAYD_STORE_CORE_H
+#define GAGE_RELAYD_STORE_CORE_H
+
+#include "relayd/store_engine.h"
+#include "relayd/store_lane.h"
+
+/* What the write lane's thread works with. */
+struct workshop {
+    struct batch batch;
+    struct swept swept;
+    struct store_op **ops;
+};
+gage_rc workshop_make(struct workshop *workshop, size_t batch_max, struct gage_err *err);
+void workshop_free(struct workshop *workshop);
+
+struct store {
+    struct engine *engine;
+    gage_secret key;
+    size_t batch_max;
+    void (*wake)(void *context, const uint8_t *tag, enum store_role writer, uint64_t version);
+    void (*report)(void *context, bool serious, const struct gage_err *err);
+    void *context;
+
+    struct lane writes, reads;
+    struct workshop workshop;
+
+    pthread_mutex_t state; /* what follows */
+    struct store_limits limits;
+    struct store_stats stats;
+    bool failing;
+    struct gage_err failure;
+    bool sweep_wanted, scrub_wanted;
+    int64_t sweep_until;
+};
+
+/* The lanes' threads. */
+void *store_run_writes(void *store);
+void *store_run_reads(void *store);
+
+/* Runs one batch of operations to their completion; called by the write lane's thread (and by its unit test). */
+void store_run_batch(struct store *store, struct batch *batch, struct store_op **ops, size_t count);
+
+/* Notes that the database failed or works again, and reports a change. */
+void store_note(struct store *store, gage_rc rc, const struct gage_err *err);
+/* Adds to a counter of stats. */
+void store_count(struct store *store, uint64_t *counter, uint64_t n);
+
+#endif
