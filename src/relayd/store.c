@@ -213,9 +213,8 @@ store_try(struct store *store, struct store_op *op)
     if (!prepare(store, op))
         return true;
     struct gage_err err = {0};
-    bool final = false;
     enum read_need need = READ_ANSWERED;
-    gage_rc rc = store->engine->ops->read(store->engine, &op, &final, &need, 1, &err);
+    gage_rc rc = store->engine->ops->read(store->engine, &op, &need, 1, &err);
     if (gage_ok(rc) && need == READ_NEEDS_WRITE)
         return false;
     if (!gage_ok(rc)) {

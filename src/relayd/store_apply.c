@@ -182,7 +182,7 @@ give_payload(struct store_op *op, const struct record *record, gage_slice payloa
 }
 
 enum read_need
-answer_read(struct store_op *op, const struct record *record, gage_slice payload, bool final)
+answer_read(struct store_op *op, const struct record *record, gage_slice payload)
 {
     struct store_result *out = &op->result;
     if (record->damaged || !record_alive(record, op->request.now)) {
@@ -202,7 +202,7 @@ answer_read(struct store_op *op, const struct record *record, gage_slice payload
         return READ_ANSWERED;
     }
     bool token = known && op->request.token.n > 0 && !slice_equal(op->request.token, record->token[out->role]);
-    if (!final && (!known || token))
+    if (!op->inner.final && (!known || token))
         return READ_NEEDS_WRITE;
     if (!known) /* bound, and relinquished again before we could read */
         out->verdict = STORE_UNAUTHORIZED;

@@ -41,9 +41,9 @@ struct engine_ops {
     /* Ends the transaction without a change. */
     void (*end)(struct engine *engine);
 
-    /* Answers reads outside a transaction through answer_read. need[i] is set for each; with final[i] it is READ_ANSWERED. Thread-safe
-     * where `local`, else called from one thread. On failure nothing is answered. */
-    gage_rc (*read)(struct engine *engine, struct store_op **ops, const bool *final, enum read_need *need, size_t count,
+    /* Answers reads outside a transaction through answer_read, and sets need[i] for each. Thread-safe where `local`, else
+     * called from one thread. On failure nothing is answered. */
+    gage_rc (*read)(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count,
                     struct gage_err *err);
 
     /* Removes at most SWEEP_STEP mailboxes that expired at or before `now`, durably. */

@@ -85,8 +85,8 @@ void apply(struct store_op *op, struct record *record);
 
 enum read_need { READ_ANSWERED, READ_NEEDS_WRITE };
 /* Answers a read or display from a record read outside a batch: payload is the row's (ignored where unchanged). Needs a write:
- * a claim to bind, or a token to keep. With `final` (after that write) it is answered in any case. Copies what it
+ * a claim to bind, or a token to keep. With op->inner.final (after that write) it is answered in any case. Copies what it
  * returns. */
-enum read_need answer_read(struct store_op *op, const struct record *record, gage_slice payload, bool final);
+enum read_need answer_read(struct store_op *op, const struct record *record, gage_slice payload);
 
 #endif

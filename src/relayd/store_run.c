@@ -195,11 +195,8 @@ static void
 finish_reads(struct store *store, struct store_op **ops, size_t count)
 {
     enum read_need need[READS_AT_ONCE];
-    bool final[READS_AT_ONCE];
     struct gage_err err = {0};
-    for (size_t i = 0; i < count; i++)
-        final[i] = ops[i]->inner.final;
-    gage_rc rc = store->engine->ops->read(store->engine, ops, final, need, count, &err);
+    gage_rc rc = store->engine->ops->read(store->engine, ops, need, count, &err);
     if (!gage_ok(rc))
         store_note(store, rc, &err);
     for (size_t i = 0; i < count; i++) {

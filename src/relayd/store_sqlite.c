@@ -91,7 +91,8 @@ static bool
 beyond_repair(int code)
 {
     int primary = code & 0xff;
-    return primary != SQLITE_OK && primary != SQLITE_FULL && primary != SQLITE_BUSY && primary != SQLITE_CONSTRAINT && primary != SQLITE_NOMEM;
+    return primary != SQLITE_OK && primary != SQLITE_FULL && primary != SQLITE_BUSY && primary != SQLITE_CONSTRAINT &&
+           primary != SQLITE_NOMEM;
 }
 
 static void

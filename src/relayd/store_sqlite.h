@@ -67,7 +67,7 @@ gage_rc sqlite_begin(struct engine *engine, struct batch *batch, struct gage_err
 gage_rc sqlite_commit(struct engine *engine, struct batch *batch, struct gage_err *err);
 void sqlite_end(struct engine *engine);
 gage_rc sqlite_sweep(struct engine *engine, int64_t now, struct swept *swept, struct gage_err *err);
-gage_rc sqlite_read(struct engine *engine, struct store_op **ops, const bool *final, enum read_need *need, size_t count,
+gage_rc sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count,
                     struct gage_err *err);
 
 #endif

@@ -308,7 +308,7 @@ ready_reader(struct sqlite_engine *s, struct sqlite_reader *reader, struct gage_
 }
 
 static gage_rc
-read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op *op, bool final, enum read_need *need,
+read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op *op, enum read_need *need,
          struct gage_err *err)
 {
     TRY(ready_reader(s, reader, err));
@@ -324,7 +324,7 @@ read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op 
         payload = column_bytes(reader->read, 8);
     }
     if (code == SQLITE_ROW || code == SQLITE_DONE)
-        *need = answer_read(op, &record, payload, final);
+        *need = answer_read(op, &record, payload);
     sqlite3_reset(reader->read);
     sqlite3_clear_bindings(reader->read);
     if (code == SQLITE_ROW || code == SQLITE_DONE)
@@ -336,14 +336,13 @@ read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op 
 }
 
 gage_rc
-sqlite_read(struct engine *engine, struct store_op **ops, const bool *final, enum read_need *need, size_t count,
-            struct gage_err *err)
+sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, struct gage_err *err)
 {
     struct sqlite_engine *s = (struct sqlite_engine *)engine;
     gage_rc rc = GAGE_DONE;
     struct sqlite_reader *reader = borrow_reader(s);
     for (size_t i = 0; i < count && gage_ok(rc); i++)
-        rc = read_one(s, reader, ops[i], final[i], &need[i], err);
+        rc = read_one(s, reader, ops[i], &need[i], err);
     pthread_mutex_unlock(&reader->lock);
     return rc;
 }
