@@ -1,0 +1,18 @@
+#include "cli/commands.h"
+
+#include <string.h>
+
+const struct command *const commands[] = {
+    &command_doctor,
+    NULL,
+};
+
+const struct command *
+command_find(const char *name)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}

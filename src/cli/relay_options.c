@@ -1,0 +1,22 @@
+#include "cli/relay_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+gage_rc
+relay_trust_note(const struct relay_options *o, const settings *s, const char *url, const char *told, record *r,
+                 struct gage_err *err)
+{
+    struct relay_trust trust = relay_trust_for(s, url, o->pin, o->ca_file);
+    char ca_file[PATH_MAX] = "";
+    if (trust.pin == NULL && trust.ca_file == NULL && told[0] != '\0')
+        trust.pin = told;
+    if (trust.ca_file != NULL && realpath(trust.ca_file, ca_file) == NULL)
+        return gage_fail_sys(err, GAGE_E_NOT_FOUND, errno, "cannot find the file of authorities %.150s", trust.ca_file);
+    REQUIRE(trust.pin == NULL || strlen(trust.pin) < sizeof r->pin, err, GAGE_E_LIMIT, "the relay's pin is too long");
+    snprintf(r->pin, sizeof r->pin, "%s", trust.pin != NULL ? trust.pin : "");
+    memcpy(r->ca_file, ca_file, sizeof ca_file);
+    return GAGE_DONE;
+}
