@@ -99,6 +99,34 @@ sha256_of(gage_slice bytes, uint8_t out[SHA256_LEN])
     return sha256_parts(&bytes, 1, out);
 }
 
+gage_rc
+sha256_start(struct sha256 *hash)
+{
+    hash->ctx = EVP_MD_CTX_new();
+    return done_if(hash->ctx != NULL && EVP_DigestInit_ex2(hash->ctx, algorithms()->sha256, NULL) == 1);
+}
+
+gage_rc
+sha256_add(struct sha256 *hash, gage_slice bytes)
+{
+    return done_if(EVP_DigestUpdate(hash->ctx, bytes.p, bytes.n) == 1);
+}
+
+gage_rc
+sha256_finish(struct sha256 *hash, uint8_t out[SHA256_LEN])
+{
+    bool good = EVP_DigestFinal_ex(hash->ctx, out, NULL) == 1;
+    sha256_cleanup(hash);
+    return done_if(good);
+}
+
+void
+sha256_cleanup(struct sha256 *hash)
+{
+    EVP_MD_CTX_free(hash->ctx);
+    hash->ctx = NULL;
+}
+
 static EVP_MAC_CTX *
 new_hmac(gage_slice key)
 {

@@ -27,6 +27,14 @@ gage_rc rng_fill(const struct gage_rng *rng, void *out, size_t n);
 /* SHA-256 over the parts in order. */
 gage_rc sha256_parts(const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
 gage_rc sha256_of(gage_slice bytes, uint8_t out[SHA256_LEN]);
+/* The same piece by piece. A zeroed one is valid for cleanup; finish leaves it so. */
+struct sha256 {
+    EVP_MD_CTX *ctx;
+};
+gage_rc sha256_start(struct sha256 *hash);
+gage_rc sha256_add(struct sha256 *hash, gage_slice bytes);
+gage_rc sha256_finish(struct sha256 *hash, uint8_t out[SHA256_LEN]);
+void sha256_cleanup(struct sha256 *hash);
 /* HMAC-SHA-256 (RFC 2104) over the parts in order. */
 gage_rc hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
 /* HKDF-SHA-256 (RFC 5869). Extract: an empty salt is 32 zero bytes. Expand: info is the parts in order, n <= 8160. */

@@ -24,6 +24,14 @@ TEST(sha256_and_hmac_match_their_published_vectors)
     assert_ok(sha256_parts(parts, 3, out)); /* FIPS 180-4, "abc" */
     assert_slice_equal(SLICE_OF(out), hex(&a, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     gage_slice text[] = {SLICE_LITERAL("what do ya want "), SLICE_LITERAL("for nothing?")};
+    struct sha256 hash;
+    uint8_t pieces[SHA256_LEN];
+    assert_ok(sha256_start(&hash));
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(sha256_add(&hash, parts[i]));
+    assert_ok(sha256_finish(&hash, pieces));
+    sha256_cleanup(&hash);
+    assert_memory_equal(pieces, out, SHA256_LEN);
     assert_ok(hmac_sha256_parts(SLICE_LITERAL("Jefe"), text, 2, out)); /* RFC 4231, case 2 */
     assert_slice_equal(SLICE_OF(out), hex(&a, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
 }
