@@ -11,6 +11,7 @@
 #define BATCH_LARGEST 4096
 #define MAILBOXES_DEFAULT 1000000
 #define BYTES_DEFAULT ((uint64_t)4 << 30)
+#define PATIENCE_MS 4000     /* at closing, with a database that does not answer */
 #define RECORD_OVERHEAD 4096 /* row, indexes, remembered requests, slack of the pages */
 
 const char *
@@ -158,14 +159,22 @@ store_open(const struct store_options *options, struct store **out, struct gage_
     return rc;
 }
 
+static void
+interrupt(void *context)
+{
+    struct store *store = context;
+    if (store->engine->ops->interrupt != NULL)
+        store->engine->ops->interrupt(store->engine);
+}
+
 void
 store_close(struct store **closing)
 {
     struct store *store = *closing;
     if (store == NULL)
         return;
-    lane_stop(&store->writes); /* first: its last reads go over to the read lane */
-    lane_stop(&store->reads);
+    lane_stop(&store->writes, PATIENCE_MS, interrupt, store); /* first: its last reads go over to the read lane */
+    lane_stop(&store->reads, PATIENCE_MS, interrupt, store);
     if (store->engine != NULL)
         store->engine->ops->close(store->engine);
     workshop_free(&store->workshop);

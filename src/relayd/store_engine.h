@@ -52,6 +52,8 @@ struct engine_ops {
     gage_rc (*scrub)(struct engine *engine, struct gage_err *err);
     /* Whether a transaction can be written now; repairs the connection after a failure. */
     gage_rc (*probe)(struct engine *engine, struct gage_err *err);
+    /* From another thread, at closing time: whatever waits for the network gives up. NULL where nothing does. */
+    void (*interrupt)(struct engine *engine);
     /* Usage as last known; thread-safe. */
     void (*usage)(struct engine *engine, uint64_t *mailboxes, uint64_t *bytes);
 };

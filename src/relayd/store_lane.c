@@ -24,6 +24,20 @@ lane_cleanup(struct lane *lane)
     pthread_mutex_destroy(&lane->lock);
 }
 
+static struct timespec
+after_ms(int ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    return until;
+}
+
 /* Signals belong to the program's own threads. */
 gage_rc
 lane_start(struct lane *lane, void *(*run)(void *), void *context, struct gage_err *err)
@@ -40,12 +54,28 @@ lane_start(struct lane *lane, void *(*run)(void *), void *context, struct gage_e
 }
 
 void
-lane_stop(struct lane *lane)
+lane_ended(struct lane *lane)
 {
+    pthread_mutex_lock(&lane->lock);
+    lane->ended = true;
+    pthread_cond_broadcast(&lane->more);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void
+lane_stop(struct lane *lane, int patience_ms, void (*hurry)(void *), void *context)
+{
+    struct timespec until = after_ms(patience_ms);
+    int sys = 0;
     pthread_mutex_lock(&lane->lock);
     lane->closing = true;
     pthread_cond_broadcast(&lane->more);
+    while (lane->started && !lane->ended && sys != ETIMEDOUT)
+        sys = pthread_cond_timedwait(&lane->more, &lane->lock, &until);
+    bool late = lane->started && !lane->ended;
     pthread_mutex_unlock(&lane->lock);
+    if (late && hurry != NULL)
+        hurry(context);
     if (lane->started)
         pthread_join(lane->thread, NULL);
     lane->started = false;
@@ -89,14 +119,7 @@ lane_poke(struct lane *lane)
 static void
 wait_for_more(struct lane *lane, int wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    struct timespec until = after_ms(wait_ms);
     int sys = 0;
     while (lane->head == NULL && !lane->closing && !lane->poked && sys != ETIMEDOUT)
         sys = wait_ms < 0 ? pthread_cond_wait(&lane->more, &lane->lock)

@@ -14,15 +14,18 @@ struct lane {
     struct store_op *head, **tail;
     size_t count, count_max;
     size_t bytes, bytes_max; /* of borrowed payloads */
-    bool closing, poked;
+    bool closing, poked, ended;
 };
 
 void lane_init(struct lane *lane, size_t count_max, size_t bytes_max);
 void lane_cleanup(struct lane *lane);
 /* Starts the thread. */
 gage_rc lane_start(struct lane *lane, void *(*run)(void *), void *context, struct gage_err *err);
-/* No more operations are taken in; waits until the thread has ended, which it does when the queue is empty. */
-void lane_stop(struct lane *lane);
+/* No more operations are taken in; waits until the thread has ended, which it does when the queue is empty. After `patience_ms`
+ * calls hurry(context), if there is one, and waits on. */
+void lane_stop(struct lane *lane, int patience_ms, void (*hurry)(void *), void *context);
+/* The thread says that it is about to end. */
+void lane_ended(struct lane *lane);
 
 /* Appends; false when full or closing. `always`: an operation that is moved from another lane: only closing refuses it. */
 bool lane_push(struct lane *lane, struct store_op *op, bool always);

@@ -347,6 +347,7 @@ store_run_writes(void *context)
         if (!over)
             sweep_step(store, &w->swept);
     }
+    lane_ended(&store->writes);
     return NULL;
 }
 
@@ -355,14 +356,13 @@ store_run_reads(void *context)
 {
     struct store *store = context;
     struct store_op *ops[READS_AT_ONCE];
-    for (;;) {
-        bool over;
+    bool over = false;
+    while (!over) {
         size_t n = lane_take(&store->reads, ops, READS_AT_ONCE, SIZE_MAX, -1, &over);
-        if (over)
-            return NULL;
-        if (n == 0)
-            continue;
         store_count(store, &store->stats.operations, n);
-        finish_reads(store, ops, n);
+        if (n > 0)
+            finish_reads(store, ops, n);
     }
+    lane_ended(&store->reads);
+    return NULL;
 }

@@ -750,22 +750,20 @@ run_together(struct call *calls, size_t count)
 TEST(operations_on_one_mailbox_in_one_batch_apply_in_order)
 {
     struct box box;
-    static struct call c[8];
+    static struct call c[7];
     uint64_t second = kit_fresh();
     for (int round = 0; round < 20; round++) {
         assert_int_equal(box_create(store, &box, "one"), STORE_OK);
         assert_int_equal(box_read(store, &box, box.recipient, NULL), STORE_OK);
-        enum store_verb verbs[] = {STORE_UPDATE, STORE_UPDATE,     STORE_UPDATE, STORE_UPDATE,
-                                   STORE_UPDATE, STORE_RELINQUISH, STORE_READ,   STORE_UPDATE};
         uint64_t claims[] = {box.recipient, box.initiator, box.recipient, box.recipient,
-                             box.recipient, box.recipient, second,        box.recipient};
-        const char *texts[] = {"r1", "i1", "r2", "r3", "r4", "", "", "late"};
-        for (size_t i = 0; i < 8; i++) {
-            call_init(&c[i], verbs[i], box.id, claims[i]);
+                             box.recipient, box.recipient, box.recipient};
+        const char *texts[] = {"r1", "i1", "r2", "r3", "r4", "", "late"};
+        for (size_t i = 0; i < 7; i++) {
+            call_init(&c[i], i == 5 ? STORE_RELINQUISH : STORE_UPDATE, box.id, claims[i]);
             c[i].op.request.payload = slice_str(texts[i]);
         }
         memcpy(c[4].request_id, c[3].request_id, sizeof c[4].request_id); /* a duplicate in the same batch */
-        run_together(c, 8);
+        run_together(c, 7);
         for (size_t i = 0; i < 4; i++) {
             assert_int_equal(c[i].op.result.verdict, STORE_OK);
             assert_int_equal(c[i].op.result.version, 2 + i);
@@ -773,10 +771,8 @@ TEST(operations_on_one_mailbox_in_one_batch_apply_in_order)
         assert_int_equal(c[4].op.result.verdict, STORE_DUPLICATE);
         assert_int_equal(c[4].op.result.version, 5);
         assert_int_equal(c[5].op.result.version, 6);
-        assert_int_equal(c[6].op.result.verdict, STORE_OK);
-        assert_int_equal(c[7].op.result.verdict, STORE_UNAUTHORIZED);
-        assert_slice_equal(gage_buf_slice(&c[6].op.result.payload), slice_str("i1"));
-        store_op_clear(&c[6].op);
+        assert_int_equal(c[6].op.result.verdict, STORE_UNAUTHORIZED);
+        assert_true(box_holds(store, &box, second, "i1"));
         assert_int_equal(box_plain(store, STORE_DELETE, &box, second, NULL), STORE_OK);
     }
 }
