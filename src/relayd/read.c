@@ -1,0 +1,244 @@
+/* POST /v1/m/{id}: ReadSecureContentFromMailbox (R32, A3..A5, A18), at once or after a wait for a change (A20).
+ *
+ * A wait: the request is listed under the mailbox's tag, reads once more (so that no change is lost between), and sleeps. A wake makes it
+ * read again; the deadline, a newer waiting read of the same role, or a drain makes it answer that nothing changed. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "relayd/body.h"
+#include "relayd/metrics.h"
+#include "relayd/routes.h"
+
+#define SECOND_NS INT64_C(1000000000)
+
+/* ---- what is asked ---- */
+
+/* A number of 1 to 18 digits that ends at `end` or the text's end. */
+static bool
+parse_number(const char *text, const char *end, uint64_t *number)
+{
+    size_t n = 0;
+    *number = 0;
+    for (; text + n < end && text[n] >= '0' && text[n] <= '9'; n++)
+        *number = *number * 10 + (uint64_t)(text[n] - '0');
+    return n > 0 && n <= 18 && text + n == end;
+}
+
+static bool
+is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* wait=N among the preferences (RFC 7240 section 4.3); others, and a wait that is not a number, are ignored as section 2 wants. */
+static uint64_t
+preferred_wait(const char *prefer)
+{
+    for (const char *p = prefer; p != NULL && *p != '\0';) {
+        const char *end = p + strcspn(p, ","), *next = *end == ',' ? end + 1 : end;
+        uint64_t seconds;
+        while (p < end && is_space(*p))
+            p++;
+        end = p + strcspn(p, ";,");
+        while (end > p && is_space(end[-1]))
+            end--;
+        if (end - p > 5 && strncasecmp(p, "wait=", 5) == 0 && parse_number(p + 5, end, &seconds))
+            return seconds;
+        p = next;
+    }
+    return 0;
+}
+
+static gage_rc
+parse_read(struct request *request, struct gage_err *err)
+{
+    const char *after = request_header(request, "Mailbox-After");
+    REQUIRE(after == NULL || parse_number(after, after + strlen(after), &request->after), err, GAGE_E_FORMAT,
+            "Mailbox-After is not a number");
+    request->token = GAGE_BUF(STORE_TOKEN_MAX);
+    if (request->document != NULL)
+        TRY(body_token(request->document, &request->token, err));
+    uint64_t wait = after != NULL ? preferred_wait(request_header(request, "Prefer")) : 0;
+    uint64_t most = (uint64_t)request->relay->limits.wait_max;
+    request->waits = wait > 0;
+    request->waited_for = (int64_t)(wait < most ? wait : most);
+    request->wait_until = clock_monotonic_ns() + request->waited_for * SECOND_NS;
+    return GAGE_DONE;
+}
+
+/* ---- answering ---- */
+
+static void
+put_expiration(gage_buf *body, int64_t expires)
+{
+    char text[RFC3339_LEN + 1];
+    rfc3339_format(expires, text);
+    put_text(body, "\"expiration\":\"");
+    put_text(body, text);
+    put_text(body, "\"");
+}
+
+static void
+answer_unchanged(struct request *request, uint64_t version, int64_t expires)
+{
+    AUTO(gage_buf) body = GAGE_BUF(256);
+    put_text(&body, "{\"version\":");
+    put_number(&body, version);
+    put_text(&body, ",\"unchanged\":true,");
+    put_expiration(&body, expires);
+    put_text(&body, "}");
+    answer_body(request, 200, "application/json", &body);
+    answer_number(request, "Mailbox-Version", version);
+    if (request->waits) {
+        char applied[32] = "wait=";
+        AUTO(gage_buf) number = GAGE_BUF(24);
+        put_number(&number, (uint64_t)request->waited_for);
+        memcpy(applied + 5, number.p, number.n);
+        answer_header(request, "Preference-Applied", applied);
+    }
+}
+
+static void
+answer_content(struct request *request)
+{
+    const struct store_result *result = &request->op->result;
+    AUTO(gage_buf) body = GAGE_BUF(result->payload.n * 6 + 32 * 1024);
+    buf_reserve(&body, result->payload.n + result->display.n + 256);
+    put_text(&body, "{\"payload\":{\"type\":");
+    put_json_string(&body, gage_buf_slice(&result->payload_type));
+    put_text(&body, ",\"data\":");
+    put_json_string(&body, gage_buf_slice(&result->payload));
+    put_text(&body, "},\"displayInformation\":");
+    put_bytes(&body, gage_buf_slice(&result->display));
+    put_text(&body, ",");
+    put_expiration(&body, result->expires);
+    put_text(&body, ",\"version\":");
+    put_number(&body, result->version);
+    put_text(&body, "}");
+    answer_json(request, &body);
+}
+
+/* ---- reading ---- */
+
+static struct store_op *
+read_op(struct request *request)
+{
+    struct store_op *op = request_op(request, STORE_READ);
+    if (op != NULL) {
+        op->request.after = request->after;
+        op->request.token = gage_buf_slice(&request->token);
+    }
+    return op;
+}
+
+/* The last read is done; the request is listed and asleep. Runs on the HTTP library's thread or the store's; once parked, or resumed,
+ * the request belongs to others. */
+static void
+after_read(struct request *request)
+{
+    struct waiters *waiters = request->relay->waiters;
+    const struct store_result *result = &request->op->result;
+    if (result->verdict != STORE_OK || !result->unchanged) {
+        waiters_unlist(waiters, &request->waiter);
+        request_resume(request);
+        return;
+    }
+    request->known_version = result->version;
+    request->known_expires = result->expires;
+    enum store_role role = result->role;
+    request_drop_op(request);
+    if (waiters_park(waiters, &request->waiter, role))
+        return;
+    request->waiter.end = request->waiter.woken ? WAIT_CHANGED : WAIT_DEADLINE;
+    request_resume(request);
+}
+
+static void
+read_done(struct store_op *op)
+{
+    after_read(op->context);
+}
+
+static void
+wait_is_over(struct waiter *waiter)
+{
+    struct request *request = (struct request *)(void *)((char *)waiter - offsetof(struct request, waiter));
+    metrics.wakes++;
+    request_resume(request);
+}
+
+/* Lists the request, puts it to sleep and reads once more. */
+static void
+sleep_until_change(struct request *request)
+{
+    uint8_t tag[STORE_TAG_LEN];
+    request_drop_op(request);
+    if (read_op(request) == NULL)
+        return;
+    if (!gage_ok(store_tag_of(request->relay->store, request->mailbox, tag))) {
+        answer_problem(request, 500, "the relay failed inside; please report it");
+        return;
+    }
+    request->waiter.ready = wait_is_over;
+    request->op->done = read_done;
+    request_suspend(request);
+    waiters_list(request->relay->waiters, &request->waiter, tag, request->wait_until);
+    if (store_try(request->relay->store, request->op))
+        after_read(request);
+    else if (!store_submit(request->relay->store, request->op))
+        after_read(request);
+}
+
+/* There is a result: content, failure, or nothing new. */
+static void
+answer_read(struct request *request)
+{
+    const struct store_result *result = &request->op->result;
+    if (answer_verdict(request))
+        return;
+    if (!result->unchanged) {
+        answer_content(request);
+        return;
+    }
+    bool over = request->wait_over || request->relay->draining || clock_monotonic_ns() >= request->wait_until;
+    if (request->waits && !over)
+        sleep_until_change(request);
+    else
+        answer_unchanged(request, result->version, result->expires);
+}
+
+static void
+read_now(struct request *request)
+{
+    struct store_op *op = read_op(request);
+    if (op == NULL)
+        return;
+    if (store_try(request->relay->store, op))
+        answer_read(request);
+    else
+        request_ask(request);
+}
+
+void
+read_start(struct request *request)
+{
+    struct gage_err err;
+    if (!gage_ok(parse_read(request, &err))) {
+        answer_problem(request, 400, "%s", err.text);
+        return;
+    }
+    read_now(request);
+}
+
+void
+read_answer(struct request *request)
+{
+    if (request->op != NULL)
+        answer_read(request);
+    else if (request->waiter.end == WAIT_CHANGED)
+        read_now(request);
+    else
+        answer_unchanged(request, request->known_version, request->known_expires);
+}
