@@ -247,33 +247,68 @@ gcm_update(EVP_CIPHER_CTX *ctx, uint8_t *out, gage_slice in)
     return true;
 }
 
-static bool
-gcm_start(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad)
+gage_rc
+gcm_begin(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN])
 {
-    return EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, iv, -1, NULL) == 1 && gcm_update(gcm->ctx, NULL, aad);
+    return done_if(EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, iv, -1, NULL) == 1);
+}
+
+gage_rc
+gcm_aad(struct gcm *gcm, gage_slice aad)
+{
+    return done_if(gcm_update(gcm->ctx, NULL, aad));
+}
+
+gage_rc
+gcm_text(struct gcm *gcm, gage_slice text, uint8_t *out)
+{
+    return done_if(gcm_update(gcm->ctx, out, text));
+}
+
+gage_rc
+gcm_end_seal(struct gcm *gcm, uint8_t tag[GCM_TAG_LEN])
+{
+    uint8_t nothing[GCM_TAG_LEN];
+    int n;
+    return done_if(EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1 &&
+                   EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_LEN, tag) == 1);
+}
+
+gage_rc
+gcm_end_open(struct gcm *gcm, const uint8_t tag[GCM_TAG_LEN])
+{
+    uint8_t nothing[GCM_TAG_LEN], expected[GCM_TAG_LEN];
+    int n;
+    memcpy(expected, tag, sizeof expected); /* OpenSSL wants it writable */
+    bool good = EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, expected) == 1 &&
+                EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1;
+    return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
 }
 
 gage_rc
 gcm_seal(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
          uint8_t tag[GCM_TAG_LEN])
 {
-    uint8_t nothing[GCM_TAG_LEN];
-    int n;
-    return done_if(gcm_start(gcm, iv, aad) && gcm_update(gcm->ctx, out, text) &&
-                   EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1 &&
-                   EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_LEN, tag) == 1);
+    TRY(gcm_begin(gcm, iv));
+    TRY(gcm_aad(gcm, aad));
+    TRY(gcm_text(gcm, text, out));
+    return gcm_end_seal(gcm, tag);
+}
+
+static gage_rc
+open_steps(struct gcm *gcm, const uint8_t *iv, gage_slice aad, gage_slice text, uint8_t *out, const uint8_t *tag)
+{
+    TRY(gcm_begin(gcm, iv));
+    TRY(gcm_aad(gcm, aad));
+    TRY(gcm_text(gcm, text, out));
+    return gcm_end_open(gcm, tag);
 }
 
 gage_rc
 gcm_open(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
          const uint8_t tag[GCM_TAG_LEN])
 {
-    uint8_t nothing[GCM_TAG_LEN], expected[GCM_TAG_LEN];
-    int n;
-    memcpy(expected, tag, sizeof expected); /* OpenSSL wants it writable */
-    if (gcm_start(gcm, iv, aad) && gcm_update(gcm->ctx, out, text) &&
-        EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, expected) == 1 &&
-        EVP_CipherFinal_ex(gcm->ctx, nothing, &n) == 1)
+    if (gage_ok(open_steps(gcm, iv, aad, text, out, tag)))
         return GAGE_DONE;
     if (text.n > 0)
         gage_wipe(out, text.n);

@@ -56,6 +56,13 @@ gage_rc gcm_seal(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, 
 /* GAGE_E_AUTH on a wrong tag; then out is wiped. */
 gage_rc gcm_open(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,
                  const uint8_t tag[GCM_TAG_LEN]);
+/* The same in steps, for messages in pieces: begin, all of the aad, all of the text (which may be none), end. gcm_text in place is
+ * allowed. After gcm_end_open failed (GAGE_E_AUTH) the caller must wipe what gcm_text put out. */
+gage_rc gcm_begin(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN]);
+gage_rc gcm_aad(struct gcm *gcm, gage_slice aad);
+gage_rc gcm_text(struct gcm *gcm, gage_slice text, uint8_t *out);
+gage_rc gcm_end_seal(struct gcm *gcm, uint8_t tag[GCM_TAG_LEN]);
+gage_rc gcm_end_open(struct gcm *gcm, const uint8_t tag[GCM_TAG_LEN]);
 /* One message under one key: out receives ciphertext || tag (seal) or plaintext (open). */
 gage_rc gcm_seal_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, gage_buf *out);
 gage_rc gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice sealed, gage_buf *out);

@@ -4,6 +4,8 @@
 
 #include <gssapi/gssapi.h>
 
+#include "base/rc.h"
+
 /* Minor status numbers are this plus the row's number, for ever. */
 #define OTC_MINOR_BASE 0x6f746300u
 
@@ -58,6 +60,8 @@
     X(USED_UP, 45, GSS_S_CONTEXT_EXPIRED, "the context's sequence numbers are used up; make a new one")
 /* clang-format on */
 
+#define OTC_S_LAST 45
+
 enum otc_status {
 #define OTC_STATUS_ENUM_(name, number, major, text) OTC_S_##name = (number),
     OTC_STATUSES(OTC_STATUS_ENUM_)
@@ -68,7 +72,12 @@ enum otc_status {
 OM_uint32 otc_status_major(enum otc_status status);
 const char *otc_status_text(enum otc_status status);
 
-/* Sets *minor and returns the major: how every exported call ends. OTC_S_OK is minor 0 and GSS_S_COMPLETE. */
+/* Fails with the status: GAGE_E_GSS, with major, minor and sentence in *err. How every core function says what happened. */
+gage_rc otc_fail(struct gage_err *err, enum otc_status status);
+
+/* How every exported call ends: sets *minor (if not NULL) and returns the major. otc_result translates what a core function
+ * returned; a failure of the base layer below it is NOMEM or INTERNAL. */
 OM_uint32 otc_end(OM_uint32 *minor, enum otc_status status);
+OM_uint32 otc_result(OM_uint32 *minor, gage_rc rc, const struct gage_err *err);
 
 #endif

@@ -74,6 +74,33 @@ TEST(gcm_matches_its_published_vector_and_works_in_place)
     gcm_cleanup(&gcm);
 }
 
+TEST(gcm_in_pieces_is_gcm_in_one)
+{
+    const uint8_t key[32] = {7}, iv[GCM_IV_LEN] = {1, 2};
+    uint8_t text[100], whole[100], pieces[100], tag[GCM_TAG_LEN], tag2[GCM_TAG_LEN];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)i;
+    struct gcm seal, open;
+    assert_ok(gcm_init(&seal, SLICE_OF(key), true));
+    assert_ok(gcm_init(&open, SLICE_OF(key), false));
+    assert_ok(gcm_seal(&seal, iv, SLICE_LITERAL("aad"), SLICE_OF(text), whole, tag));
+    assert_ok(gcm_begin(&seal, iv));
+    assert_ok(gcm_aad(&seal, SLICE_LITERAL("a")));
+    assert_ok(gcm_aad(&seal, SLICE_LITERAL("ad")));
+    assert_ok(gcm_text(&seal, gage_slice_of(text, 33), pieces));
+    assert_ok(gcm_text(&seal, gage_slice_of(text + 33, 67), pieces + 33));
+    assert_ok(gcm_end_seal(&seal, tag2));
+    assert_memory_equal(whole, pieces, sizeof whole);
+    assert_memory_equal(tag, tag2, sizeof tag);
+    tag2[15] ^= 1;
+    assert_ok(gcm_begin(&open, iv));
+    assert_ok(gcm_aad(&open, SLICE_LITERAL("aad")));
+    assert_ok(gcm_text(&open, SLICE_OF(whole), pieces));
+    assert_code(gcm_end_open(&open, tag2), GAGE_E_AUTH);
+    gcm_cleanup(&seal);
+    gcm_cleanup(&open);
+}
+
 TEST(gcm_refuses_damage_at_every_byte_and_gives_nothing_out)
 {
     static const uint8_t key[32] = {1}, iv[GCM_IV_LEN] = {2};
@@ -125,5 +152,5 @@ TEST(random_bytes_differ)
 
 TEST_MAIN(CASE(sha256_and_hmac_match_their_published_vectors), CASE(hkdf_matches_rfc_5869),
           CASE(gcm_matches_its_published_vector_and_works_in_place),
-          CASE(gcm_refuses_damage_at_every_byte_and_gives_nothing_out),
+          CASE(gcm_in_pieces_is_gcm_in_one), CASE(gcm_refuses_damage_at_every_byte_and_gives_nothing_out),
           CASE(x25519_matches_rfc_7748_and_refuses_low_order_points), CASE(random_bytes_differ))
