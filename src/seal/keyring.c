@@ -26,6 +26,12 @@ make_schema(struct keyring *keyring, struct gage_err *err)
         " last_use INTEGER NOT NULL DEFAULT 0);"
         "CREATE TABLE IF NOT EXISTS generation(value INTEGER NOT NULL);"
         "INSERT INTO generation SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM generation);"
+        /* seals opened with `once`: pending while a file is on its way into place */
+        "CREATE TABLE IF NOT EXISTS once(id BLOB PRIMARY KEY, until INTEGER NOT NULL, temporary TEXT, target TEXT)"
+        " WITHOUT ROWID;"
+        "CREATE INDEX IF NOT EXISTS once_until ON once(until);"
+        "CREATE TABLE IF NOT EXISTS clock(highest INTEGER NOT NULL);"
+        "INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);"
         "PRAGMA user_version=1; COMMIT",
         err);
 }
