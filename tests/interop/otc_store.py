@@ -8,6 +8,7 @@ import re
 import stat
 import struct
 import time
+from dataclasses import dataclass
 
 from otc import Acceptor, Initiator, Noise
 from otc_core import ACCEPTOR, GRACE, INITIATOR, LINK, Ask, Credential, Reader, Refused, Secret, check_bindings, expand, vec
@@ -181,21 +182,31 @@ def import_complete(r, role, ask, random, now):
 
 # Section 11: exported credentials
 
+@dataclass
+class HeldCredential:
+    """What a credential token holds. `secrets` are (Secret, its file's not_after or 0)."""
+    usage: int
+    secrets: list
+    credential: Credential
+    lifetime: int
+    fixed_id: bool
+    claim: int = 0
+    used: str = ""
+
+
+def export_credential(c):
+    secrets = b"".join(bytes([s.side]) + s.psk + struct.pack(">Q", end) for s, end in c.secrets)
+    return (bytes([1, c.usage, len(c.secrets)]) + secrets + struct.pack(">BII", c.fixed_id, c.claim, c.lifetime)
+            + c.credential.encode() + vec(2, c.used.encode()))
+
+
 def import_credential(token):
-    """The fields of a credential token, as a dict."""
     r = Reader(token, "BAD_IMPORT_CRED")
     if r.number(1) != 1:
         raise Refused("BAD_IMPORT_CRED")
-    made = {"usage": r.number(1)}
-    made["secrets"] = [Secret(r.number(1), r.take(32)) for _ in range(r.number(1))]
-    made["credential"] = Credential.decode(r)
-    made["secret_not_after"], made["lifetime"] = r.number(8), r.number(4)
-    made["fixed_id"], made["claim"] = bool(r.number(1)), r.number(4)
-    made["used"] = r.vec(2).decode()
+    usage = r.number(1)
+    secrets = [(Secret(r.number(1), r.take(32)), r.number(8)) for _ in range(r.number(1))]
+    fixed_id, claim, lifetime = bool(r.number(1)), r.number(4), r.number(4)
+    made = HeldCredential(usage, secrets, Credential.decode(r), lifetime, fixed_id, claim, r.vec(2).decode())
     r.end("BAD_IMPORT_CRED")
     return made
-
-
-def export_credential(usage, secrets, credential, secret_not_after, lifetime, fixed_id, claim, used=""):
-    return (bytes([1, usage, len(secrets)]) + b"".join(bytes([s.side]) + s.psk for s in secrets) + credential.encode()
-            + struct.pack(">QIBI", secret_not_after, lifetime, fixed_id, claim) + vec(2, used.encode()))

@@ -6,7 +6,7 @@ import unittest
 import otc
 from otc_core import (ALWAYS, FOREVER, LINK, NO_BINDINGS, REPLAY, SEQUENCE, Credential, Refused, Secret, bindings_of, expand, extract,
                       fresh_id, public_of, x25519)
-from otc_store import (UsedStore, export_acceptor, export_context, export_credential, export_initiator, import_context,
+from otc_store import (HeldCredential, UsedStore, export_acceptor, export_context, export_credential, export_initiator, import_context,
                        import_credential, parse_secret, read_secret_file, secret_text, write_secret_file)
 
 # Noise_NNpsk0_25519_AESGCM_SHA256 as published with the cacophony implementation (its vectors are in the public domain).
@@ -207,10 +207,10 @@ class Forms(Base):
             self.refuses("SECRET_FILE_OPEN", read_secret_file, path)
 
     def test_a_credential_token_reads_back(self):
-        credential = Credential(fresh_id(os.urandom), 5, b"l", b"p", b"t", b"f")
-        token = export_credential(2, [Secret(LINK, bytes(32))], credential, 7, FOREVER, True, 9, "/used")
-        self.assertEqual(import_credential(token)["credential"], credential)
-        self.refuses("BAD_IMPORT_CRED", import_credential, token + b"x")
+        held = HeldCredential(2, [(Secret(LINK, bytes(32)), 7)], Credential(fresh_id(os.urandom), 5, b"l", b"p", b"t", b"f"), FOREVER, True, 9,
+                              "/used")
+        self.assertEqual(import_credential(export_credential(held)), held)
+        self.refuses("BAD_IMPORT_CRED", import_credential, export_credential(held) + b"x")
 
     def test_an_exported_name_is_framed_as_rfc_2743_says(self):
         name = Credential(bytes(16)).exported_name(1)
