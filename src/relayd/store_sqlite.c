@@ -320,7 +320,8 @@ sqlite_close(struct engine *engine)
         sqlite3_close(s->reader[i].db);
         pthread_mutex_destroy(&s->reader[i].lock);
     }
-    give_up(s); /* last: the last connection moves the log into the database */
+    give_up(s);
+    sqlite3_close(s->anchor); /* the last connection moves the log into the database */
     gage_close_fd(&s->lock_fd);
     free(s->path);
     free(s);
@@ -353,6 +354,15 @@ claim_file(struct sqlite_engine *s, struct gage_err *err)
     return GAGE_DONE;
 }
 
+static gage_rc
+drop_anchor(struct sqlite_engine *s, struct gage_err *err)
+{
+    int64_t ignored;
+    TRY(sqlite_connect(s->path, true, &s->anchor, err));
+    int code = ask(s->anchor, "SELECT count(*) FROM meta", &ignored, NULL); /* attaches it to the log */
+    return code == SQLITE_OK ? GAGE_DONE : sqlite_failed(s->anchor, code, s->path, err);
+}
+
 gage_rc
 sqlite_engine_open(const char *path, const uint8_t check[KEYED_LEN], const struct engine_hooks *hooks,
                    struct engine **out, struct gage_err *err)
@@ -369,6 +379,8 @@ sqlite_engine_open(const char *path, const uint8_t check[KEYED_LEN], const struc
     gage_rc rc = claim_file(s, err);
     if (gage_ok(rc))
         rc = sqlite_ready(s, err);
+    if (gage_ok(rc))
+        rc = drop_anchor(s, err);
     if (!gage_ok(rc)) {
         sqlite_close(&s->engine);
         return rc;

@@ -38,6 +38,9 @@ struct sqlite_engine {
     int lock_fd;
     uint8_t check[KEYED_LEN];
 
+    /* Never used, and open as long as the engine: were the writing connection ever the last one, opening it anew after a failed
+     * sync would replay the log, and take the failed transaction for a committed one. */
+    sqlite3 *anchor;
     sqlite3 *db; /* NULL: to be opened again */
     sqlite3_stmt *statement[SQL_STATEMENTS];
     uint64_t capacity;

@@ -4,9 +4,11 @@ postgres where we are root (the server refuses to)."""
 import glob
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 
 def programs():
@@ -44,7 +46,12 @@ class Postgres:
                                       "-l", self.data + "/log", "-o",
                                       " ".join(["-c listen_addresses=''", f"-k {self.folder}"] +
                                                [f"-c {s}" for s in settings])]
-        subprocess.run(command + ["start"], check=True, stdout=subprocess.DEVNULL)
+        for attempt in range(100):
+            done = subprocess.run(command + ["start"], capture_output=True)
+            if done.returncode == 0:
+                return
+            time.sleep(0.1)  # after kill(): the last of the old server's processes is still going
+        raise RuntimeError(done.stderr.decode())
 
     def stop(self, mode="fast"):
         subprocess.run(self.as_server() + [programs() + "/pg_ctl", "-D", self.data, "-w", "-s", "-m", mode, "stop"],
@@ -54,15 +61,13 @@ class Postgres:
         """Ends the whole server with SIGKILL: its machine lost power, but for the disk."""
         with open(self.data + "/postmaster.pid") as pid_file:
             pid = int(pid_file.readline())
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
-        for victim in [pid, *map(int, children)]:
+        with open(f"/proc/{pid}/task/{pid}/children") as children_file:
+            victims = [pid, *map(int, children_file.read().split())]
+        for victim in victims:
             try:
-                os.kill(victim, 9)
+                os.kill(victim, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        while any(os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/stat").read().split()[2] != "Z"
-                  for p in [pid, *map(int, children)]):
-            pass
 
     def sql(self, text):
         """Runs SQL and gives back what psql prints."""

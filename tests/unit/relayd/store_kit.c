@@ -46,13 +46,14 @@ kit_folder(void)
 bool
 kit_is_sqlite(void)
 {
-    return getenv("GAGE_STORE_URL") == NULL;
+    const char *given = getenv("GAGE_STORE_URL");
+    return given == NULL || strncmp(given, "sqlite:", 7) == 0;
 }
 
 const char *
 kit_url(void)
 {
-    if (!kit_is_sqlite())
+    if (getenv("GAGE_STORE_URL") != NULL)
         return getenv("GAGE_STORE_URL");
     snprintf(url, sizeof url, "sqlite://%s/relay.db", kit_folder());
     return url;
