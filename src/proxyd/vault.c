@@ -22,7 +22,7 @@ struct vault_key {
 
 struct vault {
     pthread_rwlock_t lock;
-    char *path; /* NULL: keys live in memory only */
+    char *path;                  /* NULL: keys live in memory only */
     struct vault_key keys[KEYS]; /* newest first */
     size_t count;
 };

@@ -5,7 +5,8 @@
 #include "base/file.h"
 #include "proxyd/vault.h"
 
-static struct service nfs = {.name = (char *)(uintptr_t)"nfs"}, any = {.name = (char *)(uintptr_t)"any", .user_bound = true};
+static struct service nfs = {.name = (char *)(uintptr_t) "nfs"},
+                      any = {.name = (char *)(uintptr_t) "any", .user_bound = true};
 
 static gage_buf
 sealed(struct vault *v, const struct handle_scope *scope, int64_t expires)

@@ -1,0 +1,125 @@
+#include "cli/tunnel/address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define BACKLOG 1024
+
+static gage_rc
+parse_unix(const char *path, struct address *address, struct gage_err *err)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    REQUIRE(path[0] != '\0' && strlen(path) < sizeof un.sun_path, err, GAGE_E_USAGE,
+            "the path of a unix socket has 1 to %zu bytes", sizeof un.sun_path - 1);
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    memcpy(&address->found[0].at, &un, sizeof un);
+    address->found[0].len = sizeof un;
+    address->n = 1;
+    return GAGE_DONE;
+}
+
+/* Splits at the last colon; a bracketed host loses its brackets. */
+static gage_rc
+split(const char *text, char host[256], const char **port, struct gage_err *err)
+{
+    const char *colon = strrchr(text, ':');
+    size_t n = colon == NULL ? 0 : (size_t)(colon - text);
+    const char *start = text;
+    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+        start++;
+        n -= 2;
+    }
+    *port = colon == NULL ? text : colon + 1;
+    REQUIRE(n < 256 && **port != '\0' && strlen(*port) <= 5 && strspn(*port, "0123456789") == strlen(*port), err,
+            GAGE_E_USAGE, "%.60s is no address: HOST:PORT, [IPv6]:PORT, PORT or unix:PATH", text);
+    memcpy(host, start, n);
+    host[n] = '\0';
+    return GAGE_DONE;
+}
+
+gage_rc
+address_parse(const char *text, bool listening, struct address *address, struct gage_err *err)
+{
+    const char *port;
+    *address = (struct address){.n = 0};
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_unix(text + 5, address, err);
+    TRY(split(text, address->host, &port, err));
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = listening ? AI_PASSIVE : 0}, *all = NULL;
+    int failed = getaddrinfo(address->host[0] != '\0' ? address->host : NULL, port, &hints, &all);
+    REQUIRE(failed == 0, err, GAGE_E_NOT_FOUND, "%.60s cannot be resolved: %s", text, gai_strerror(failed));
+    /* All addresses of this machine: the IPv6 wildcard serves IPv4 too. */
+    for (int want = listening && address->host[0] == '\0' ? AF_INET6 : AF_UNSPEC; address->n == 0; want = AF_UNSPEC) {
+        for (struct addrinfo *a = all; a != NULL && address->n < ADDRESS_FOUND_MAX; a = a->ai_next) {
+            if (want != AF_UNSPEC && a->ai_family != want)
+                continue;
+            memcpy(&address->found[address->n].at, a->ai_addr, a->ai_addrlen);
+            address->found[address->n++].len = a->ai_addrlen;
+        }
+    }
+    freeaddrinfo(all);
+    return GAGE_DONE;
+}
+
+void
+address_text(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MAX])
+{
+    char host[80], port[8];
+    if (at->sa_family == AF_UNIX ||
+        getnameinfo(at, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(text, ADDRESS_TEXT_MAX, "unix");
+    else
+        snprintf(text, ADDRESS_TEXT_MAX, at->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+void
+address_tune(int fd)
+{
+    const int on = 1;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* refused by unix sockets, which have no delay */
+}
+
+/* A unix socket that nobody answers at was left behind by a process that died. */
+static void
+remove_stale(const struct sockaddr_un *un)
+{
+    struct stat st;
+    AUTO(gage_fd) probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe >= 0 && lstat(un->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        connect(probe, (const struct sockaddr *)un, sizeof *un) != 0 && errno == ECONNREFUSED)
+        unlink(un->sun_path);
+}
+
+gage_rc
+address_listen(const struct address *address, int *fd, struct gage_err *err)
+{
+    const struct sockaddr *at = (const struct sockaddr *)&address->found[0].at;
+    char text[ADDRESS_TEXT_MAX];
+    const int on = 1, off = 0;
+    AUTO(gage_fd) made = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    address_text(at, address->found[0].len, text);
+    if (made < 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "no socket for %s", text);
+    if (at->sa_family == AF_UNIX)
+        remove_stale((const struct sockaddr_un *)at);
+    setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (at->sa_family == AF_INET6)
+        setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(made, at, address->found[0].len) != 0 || listen(made, BACKLOG) != 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot listen at %s", text);
+    *fd = made;
+    made = -1;
+    return GAGE_DONE;
+}
