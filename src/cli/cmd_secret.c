@@ -93,8 +93,10 @@ const struct command command_secret = {
     .min_operands = 2,
     .max_operands = 2,
     .summary = "make a pair of secret files for protected connections without Kerberos",
-    .explanation = "Makes a fresh secret of 256 bits and writes it to two files, one for each end (--secret-file of gage connect, listen and forward). "
-                   "The two sides differ: copies of one file do not connect to each other. Existing files are not touched.",
+    .explanation =
+        "Makes a fresh secret of 256 bits and writes it to two files, one for each end (--secret-file of gage connect, "
+        "listen and forward). "
+        "The two sides differ: copies of one file do not connect to each other. Existing files are not touched.",
     .options = options,
     .options_size = sizeof(struct secret_options),
     .run = run_secret,

@@ -3,8 +3,7 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_doctor,
-    NULL,
+    &command_connect, &command_listen, &command_forward, &command_secret, &command_doctor, NULL,
 };
 
 const struct command *
