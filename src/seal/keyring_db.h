@@ -1,0 +1,45 @@
+/* keyring_db.h - what the files that work on the keyring's database share. */
+#ifndef GAGE_SEAL_KEYRING_DB_H
+#define GAGE_SEAL_KEYRING_DB_H
+
+#include <limits.h>
+
+#include <sqlite3.h>
+
+#include "seal/hints.h"
+#include "seal/keyring.h"
+
+struct keyring {
+    sqlite3 *db;
+    struct hints hints;
+    char hints_path[PATH_MAX];
+};
+
+/* SQLite's failures become ours here, once. */
+gage_rc keyring_sql_fail(struct keyring *keyring, struct gage_err *err);
+gage_rc keyring_run(struct keyring *keyring, const char *sql, struct gage_err *err);
+gage_rc keyring_prepare(struct keyring *keyring, const char *sql, sqlite3_stmt **statement, struct gage_err *err);
+/* Runs a statement that gives no rows. */
+gage_rc keyring_step_done(struct keyring *keyring, sqlite3_stmt *statement, struct gage_err *err);
+/* Runs a statement that gives one number. */
+gage_rc keyring_number(struct keyring *keyring, const char *sql, int64_t *value, struct gage_err *err);
+/* Ends a transaction: commits what went well, takes back the rest. */
+gage_rc keyring_finish(struct keyring *keyring, gage_rc rc, struct gage_err *err);
+
+void statement_finalize(sqlite3_stmt **statement);
+/* A statement finalized at scope end. */
+#define STATEMENT __attribute__((cleanup(statement_finalize))) sqlite3_stmt *
+void bind_text(sqlite3_stmt *statement, int at, const char *text);
+void bind_bytes(sqlite3_stmt *statement, int at, gage_slice bytes);
+gage_slice column_bytes(sqlite3_stmt *statement, int at);
+
+/* Maps the hints again if another process changed the keyring, building them if they are stale. */
+gage_rc keyring_refresh_hints(struct keyring *keyring, struct gage_err *err);
+gage_rc keyring_open_hints(struct keyring *keyring, struct gage_err *err);
+
+/* Inside a transaction: the record under an alias, and storing one. */
+gage_rc keyring_find(struct keyring *keyring, const char *alias, int64_t *slot, struct pairing *out,
+                     struct gage_err *err);
+gage_rc keyring_store(struct keyring *keyring, int64_t slot, const struct pairing *pairing, struct gage_err *err);
+
+#endif

@@ -1,0 +1,140 @@
+#include "seal/keyring_db.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Steps the keys to now and stores the step, so that older ones are gone from the file too. */
+static gage_rc
+step_and_store(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *p,
+               struct gage_err *err)
+{
+    bool changed = false;
+    gage_rc rc = pairing_step(p, now, keep, &changed);
+    REQUIRE(gage_ok(rc), err, GAGE_E_STATE,
+            "the clock stands years after the pairing's last use: set it right, or pair again");
+    return changed ? keyring_store(keyring, slot, p, err) : GAGE_DONE;
+}
+
+static gage_rc
+touch(struct keyring *keyring, int64_t slot, int64_t now, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    TRY(keyring_prepare(keyring, "UPDATE pairing SET last_use = ?1 WHERE slot = ?2", &s, err));
+    sqlite3_bind_int64(s, 1, now);
+    sqlite3_bind_int64(s, 2, slot);
+    return keyring_step_done(keyring, s, err);
+}
+
+gage_rc
+keyring_get(struct keyring *keyring, const char *alias, int64_t now, unsigned keep, bool use, struct pairing *out,
+            struct gage_err *err)
+{
+    AUTO(pairing_t) p = {.made = 0};
+    int64_t slot = 0;
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    gage_rc rc = keyring_find(keyring, alias, &slot, &p, err);
+    if (gage_ok(rc))
+        rc = step_and_store(keyring, slot, now, keep, &p, err);
+    if (gage_ok(rc) && use)
+        rc = touch(keyring, slot, now, err);
+    TRY(keyring_finish(keyring, rc, err));
+    *out = p;
+    memset(&p, 0, sizeof p);
+    return GAGE_DONE;
+}
+
+/* The pairing in a slot of the hints. An emptied slot, or one that changed meanwhile, gives none. */
+static gage_rc
+load_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
+          bool *found, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    *found = false;
+    TRY(keyring_prepare(keyring, "SELECT record, alias FROM pairing WHERE slot = ?1 AND record IS NOT NULL", &s, err));
+    sqlite3_bind_int64(s, 1, slot);
+    int step = sqlite3_step(s);
+    if (step == SQLITE_DONE)
+        return GAGE_DONE;
+    if (step != SQLITE_ROW)
+        return keyring_sql_fail(keyring, err);
+    TRY(pairing_get(column_bytes(s, 0), out, err));
+    if (alias != NULL)
+        snprintf(alias, KEYRING_ALIAS_MAX + 1, "%s", (const char *)sqlite3_column_text(s, 1));
+    sqlite3_reset(s);
+    gage_rc rc = step_and_store(keyring, slot, now, keep, out, err);
+    if (!gage_ok(rc))
+        pairing_cleanup(out);
+    *found = gage_ok(rc);
+    return rc;
+}
+
+gage_rc
+keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned keep,
+              struct pairing out[KEYRING_MATCHES_MAX], char aliases[][KEYRING_ALIAS_MAX + 1], size_t *count,
+              struct gage_err *err)
+{
+    size_t slots[KEYRING_MATCHES_MAX], n = 0;
+    *count = 0;
+    TRY(keyring_refresh_hints(keyring, err));
+    gage_slice keys = hints_keys(&keyring->hints);
+    size_t matches =
+        hint_search(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, slots, KEYRING_MATCHES_MAX);
+    REQUIRE(matches <= KEYRING_MATCHES_MAX, err, GAGE_E_REFUSED, "this seal's hint fits %zu pairings: it is refused",
+            matches);
+    gage_rc rc = GAGE_DONE;
+    for (size_t i = 0; gage_ok(rc) && i < matches; i++) {
+        bool found = false;
+        rc = load_slot(keyring, (int64_t)slots[i] + 1, now, keep, &out[n], aliases == NULL ? NULL : aliases[n], &found,
+                       err);
+        n += found;
+    }
+    for (size_t i = 0; !gage_ok(rc) && i < n; i++)
+        pairing_cleanup(&out[i]);
+    *count = gage_ok(rc) ? n : 0;
+    return rc;
+}
+
+gage_rc
+keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
+             struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    int step;
+    TRY(keyring_prepare(keyring, "SELECT alias, record, last_use FROM pairing WHERE record IS NOT NULL ORDER BY alias",
+                        &s, err));
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        AUTO(pairing_t) p = {.made = 0};
+        TRY(pairing_get(column_bytes(s, 1), &p, err));
+        struct keyring_row r = {.alias = (const char *)sqlite3_column_text(s, 0),
+                                .self = gage_buf_slice(&p.self),
+                                .peer = gage_buf_slice(&p.peer),
+                                .made = p.made,
+                                .until = p.until,
+                                .last_use = sqlite3_column_int64(s, 2)};
+        memcpy(r.id, p.id, sizeof r.id);
+        if (!row(context, &r))
+            return GAGE_DONE;
+    }
+    return step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
+}
+
+static gage_rc
+step_slots(struct keyring *keyring, int64_t now, unsigned keep, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    int step;
+    TRY(keyring_prepare(keyring, "SELECT slot, record FROM pairing WHERE record IS NOT NULL", &s, err));
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        AUTO(pairing_t) p = {.made = 0};
+        TRY(pairing_get(column_bytes(s, 1), &p, err));
+        TRY(step_and_store(keyring, sqlite3_column_int64(s, 0), now, keep, &p, err));
+    }
+    return step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
+}
+
+gage_rc
+keyring_step_all(struct keyring *keyring, int64_t now, unsigned keep, struct gage_err *err)
+{
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    return keyring_finish(keyring, step_slots(keyring, now, keep, err), err);
+}
