@@ -110,7 +110,7 @@ struct figures {
 };
 
 static struct figures
-measure(const struct store_options *base, size_t batch_max, size_t cycle_length, double seconds)
+measure(const struct store_options *base, size_t batch_max, size_t count, size_t cycle_length, double seconds)
 {
     static struct client clients[CLIENTS];
     struct store_options options = *base;
@@ -124,11 +124,11 @@ measure(const struct store_options *base, size_t batch_max, size_t cycle_length,
         exit(1);
     }
     stop = false;
-    running = CLIENTS;
+    running = (unsigned)count;
     memset(clients, 0, sizeof clients);
     int64_t start = clock_monotonic_ns();
     double cpu = cpu_seconds();
-    for (size_t i = 0; i < CLIENTS; i++) {
+    for (size_t i = 0; i < count; i++) {
         clients[i].store = store;
         clients[i].cycle_length = cycle_length;
         (void)!gage_ok(rng_fill(&gage_system_rng, clients[i].claim, sizeof clients[i].claim));
@@ -143,7 +143,7 @@ measure(const struct store_options *base, size_t batch_max, size_t cycle_length,
     double elapsed = (double)(clock_monotonic_ns() - start) / 1e9;
     cpu = cpu_seconds() - cpu;
     uint64_t done = 0, failed = 0;
-    for (size_t i = 0; i < CLIENTS; i++) {
+    for (size_t i = 0; i < count; i++) {
         done += clients[i].done;
         failed += clients[i].failed;
     }
@@ -186,16 +186,20 @@ main(int argc, char **argv)
     snprintf(url, sizeof url, "sqlite://%s", path);
     struct store_options options = {.url = argc > 3 ? argv[2] : url, .key_file = argc > 3 ? argv[3] : NULL};
     remove_files(path);
-    struct figures single = measure(&options, 1, 1, seconds);
+    struct figures single = measure(&options, 1, CLIENTS, 1, seconds);
     print("creates, one a commit", single);
     if (argc <= 3)
         remove_files(path);
-    struct figures grouped = measure(&options, 0, 1, seconds);
+    struct figures grouped = measure(&options, 0, CLIENTS, 1, seconds);
     print("creates, group commit", grouped);
-    struct figures lives = measure(&options, 0, sizeof life / sizeof life[0], seconds);
-    print("operations of whole transfers", lives);
-    printf("ratio of creates a second: %.1f   CPU of a whole transfer in the store: %.3f ms\n",
-           grouped.per_second / single.per_second, lives.cpu_us * (double)(sizeof life / sizeof life[0]) / 1000);
+    const size_t steps = sizeof life / sizeof life[0];
+    struct figures lives = measure(&options, 0, CLIENTS, steps, seconds);
+    print("operations of 64 transfers at once", lives);
+    struct figures lonely = measure(&options, 0, 1, steps, seconds);
+    print("operations of one transfer alone", lonely);
+    printf("ratio of creates a second: %.1f   CPU of a whole transfer in the store: %.3f ms, alone %.3f ms\n",
+           grouped.per_second / single.per_second, lives.cpu_us * (double)steps / 1000,
+           lonely.cpu_us * (double)steps / 1000);
     if (argc <= 3)
         remove_files(path);
     return 0;

@@ -164,6 +164,27 @@ hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t
 }
 
 gage_rc
+hmac_key_init(struct hmac_key *key, gage_slice bytes)
+{
+    key->ctx = new_hmac(bytes);
+    return done_if(key->ctx != NULL);
+}
+
+void
+hmac_key_cleanup(struct hmac_key *key)
+{
+    EVP_MAC_CTX_free(key->ctx);
+    key->ctx = NULL;
+}
+
+gage_rc
+hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN])
+{
+    SCOPED(free_mac) EVP_MAC_CTX *ctx = key->ctx != NULL ? EVP_MAC_CTX_dup(key->ctx) : NULL;
+    return done_if(ctx != NULL && hmac_run(ctx, parts, count, out));
+}
+
+gage_rc
 hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk)
 {
     static const uint8_t zeros[SHA256_LEN];

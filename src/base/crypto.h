@@ -37,6 +37,14 @@ gage_rc sha256_finish(struct sha256 *hash, uint8_t out[SHA256_LEN]);
 void sha256_cleanup(struct sha256 *hash);
 /* HMAC-SHA-256 (RFC 2104) over the parts in order. */
 gage_rc hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
+/* The same under a key that is used often: setting it once is what makes short messages fast. The key's thread-safe users may
+ * be many; zeroed or cleaned up it is empty. */
+struct hmac_key {
+    EVP_MAC_CTX *ctx;
+};
+gage_rc hmac_key_init(struct hmac_key *key, gage_slice bytes);
+void hmac_key_cleanup(struct hmac_key *key); /* wipes */
+gage_rc hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN]);
 /* HKDF-SHA-256 (RFC 5869). Extract: an empty salt is 32 zero bytes. Expand: info is the parts in order, n <= 8160. */
 gage_rc hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk);
 gage_rc hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n);

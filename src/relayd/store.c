@@ -177,6 +177,7 @@ store_close(struct store **closing)
     lane_stop(&store->reads, PATIENCE_MS, interrupt, store);
     if (store->engine != NULL)
         store->engine->ops->close(store->engine);
+    hmac_key_cleanup(&store->key);
     workshop_free(&store->workshop);
     lane_cleanup(&store->writes);
     lane_cleanup(&store->reads);

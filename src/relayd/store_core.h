@@ -20,7 +20,7 @@ void workshop_free(struct workshop *workshop);
 
 struct store {
     struct engine *engine;
-    gage_secret key;
+    struct hmac_key key;
     size_t batch_max;
     void (*wake)(void *context, const uint8_t *tag, enum store_role writer, uint64_t version);
     void (*report)(void *context, bool serious, const struct gage_err *err);

@@ -16,7 +16,7 @@ make_key(const char *path, struct gage_err *err)
 }
 
 gage_rc
-relay_key_load(const char *path, bool may_make, gage_secret *key, struct gage_err *err)
+relay_key_load(const char *path, bool may_make, struct hmac_key *key, struct gage_err *err)
 {
     struct stat st;
     AUTO(gage_buf) bytes = GAGE_BUF(RELAY_KEY_LEN + 1);
@@ -36,36 +36,36 @@ relay_key_load(const char *path, bool may_make, gage_secret *key, struct gage_er
             RELAY_KEY_LEN);
     REQUIRE(stat(path, &st) == 0 && (st.st_mode & 077) == 0, err, GAGE_E_CONFIG,
             "the relay key %s may be read by others: chmod 600 it, and think about who has read it", path);
-    return secret_set(key, gage_buf_slice(&bytes));
+    return hmac_key_init(key, gage_buf_slice(&bytes));
 }
 
 /* The first KEYED_LEN bytes of HMAC(key, parts). */
 static gage_rc
-keyed(const gage_secret *key, const gage_slice *parts, size_t count, uint8_t out[KEYED_LEN])
+keyed(const struct hmac_key *key, const gage_slice *parts, size_t count, uint8_t out[KEYED_LEN])
 {
     uint8_t mac[SHA256_LEN];
-    TRY(hmac_sha256_parts(secret_slice(key), parts, count, mac));
+    TRY(hmac_key_parts(key, parts, count, mac));
     memcpy(out, mac, KEYED_LEN);
     gage_wipe(mac, sizeof mac);
     return GAGE_DONE;
 }
 
 gage_rc
-relay_key_check(const gage_secret *key, uint8_t check[KEYED_LEN])
+relay_key_check(const struct hmac_key *key, uint8_t check[KEYED_LEN])
 {
     gage_slice parts[] = {SLICE_LITERAL("check")};
     return keyed(key, parts, 1, check);
 }
 
 gage_rc
-keyed_tag(const gage_secret *key, const uint8_t mailbox[UUID_LEN], uint8_t tag[KEYED_LEN])
+keyed_tag(const struct hmac_key *key, const uint8_t mailbox[UUID_LEN], uint8_t tag[KEYED_LEN])
 {
     gage_slice parts[] = {SLICE_LITERAL("tag"), gage_slice_of(mailbox, UUID_LEN)};
     return keyed(key, parts, 2, tag);
 }
 
 static gage_rc
-keyed_claim(const gage_secret *key, const struct store_request *q, uint8_t role, uint8_t out[KEYED_LEN])
+keyed_claim(const struct hmac_key *key, const struct store_request *q, uint8_t role, uint8_t out[KEYED_LEN])
 {
     gage_slice parts[] = {SLICE_LITERAL("claim"), SLICE_OF(q->mailbox), gage_slice_of(&role, 1), q->claim};
     return keyed(key, parts, 4, out);
@@ -73,7 +73,7 @@ keyed_claim(const gage_secret *key, const struct store_request *q, uint8_t role,
 
 /* `label` || [mailbox] || length of the claim in one byte || claim || request id. */
 static gage_rc
-keyed_request(const gage_secret *key, const char *label, gage_slice mailbox, const struct store_request *q,
+keyed_request(const struct hmac_key *key, const char *label, gage_slice mailbox, const struct store_request *q,
               uint8_t out[KEYED_LEN])
 {
     uint8_t n = (uint8_t)q->claim.n;
@@ -82,7 +82,7 @@ keyed_request(const gage_secret *key, const char *label, gage_slice mailbox, con
 }
 
 gage_rc
-keyed_names(const gage_secret *key, struct store_op *op)
+keyed_names(const struct hmac_key *key, struct store_op *op)
 {
     const struct store_request *q = &op->request;
     TRY(keyed_tag(key, q->mailbox, op->result.tag));

@@ -36,6 +36,21 @@ TEST(sha256_and_hmac_match_their_published_vectors)
     assert_slice_equal(SLICE_OF(out), hex(&a, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
 }
 
+TEST(a_keyed_hmac_is_the_hmac_each_time)
+{
+    struct hmac_key key;
+    uint8_t out[SHA256_LEN], expected[SHA256_LEN];
+    gage_slice text[] = {SLICE_LITERAL("what do ya want "), SLICE_LITERAL("for nothing?")};
+    assert_ok(hmac_key_init(&key, SLICE_LITERAL("Jefe")));
+    for (size_t count = 2; count <= 2; count--) { /* 2, 1, 0 parts */
+        assert_ok(hmac_sha256_parts(SLICE_LITERAL("Jefe"), text, count, expected));
+        assert_ok(hmac_key_parts(&key, text, count, out));
+        assert_memory_equal(out, expected, SHA256_LEN);
+    }
+    hmac_key_cleanup(&key);
+    assert_code(hmac_key_parts(&key, text, 2, out), GAGE_E_INTERNAL);
+}
+
 TEST(hkdf_matches_rfc_5869)
 {
     ARENA(a);
@@ -150,7 +165,7 @@ TEST(random_bytes_differ)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
-TEST_MAIN(CASE(sha256_and_hmac_match_their_published_vectors), CASE(hkdf_matches_rfc_5869),
-          CASE(gcm_matches_its_published_vector_and_works_in_place), CASE(gcm_in_pieces_is_gcm_in_one),
-          CASE(gcm_refuses_damage_at_every_byte_and_gives_nothing_out),
+TEST_MAIN(CASE(sha256_and_hmac_match_their_published_vectors), CASE(a_keyed_hmac_is_the_hmac_each_time),
+          CASE(hkdf_matches_rfc_5869), CASE(gcm_matches_its_published_vector_and_works_in_place),
+          CASE(gcm_in_pieces_is_gcm_in_one), CASE(gcm_refuses_damage_at_every_byte_and_gives_nothing_out),
           CASE(x25519_matches_rfc_7748_and_refuses_low_order_points), CASE(random_bytes_differ))
