@@ -59,8 +59,8 @@ add_common(struct request *request, const char *type)
     answer_header(request, "X-Content-Type-Options", "nosniff");
     if (request->relay->tls_on)
         answer_header(request, "Strict-Transport-Security", "max-age=31536000");
-    if (request->has_request_id)
-        answer_header(request, "Mailbox-Request-ID", request->request_id);
+    if (request->id != NULL)
+        answer_header(request, "Mailbox-Request-ID", request->id->text);
     if (request->relay->draining)
         answer_header(request, "Connection", "close");
 }

@@ -9,7 +9,9 @@
 #include "relayd/metrics.h"
 #include "relayd/routes.h"
 
-#define POOL_BYTES ((size_t)8192)
+/* What libmicrohttpd may keep of a connection: the guard's largest head (GUARD_HEAD_MAX), its fields' records and the answer's head. Ten
+ * thousand waiting connections hold ten thousand of these. */
+#define POOL_BYTES ((size_t)6144)
 
 /* ---- a request's head ---- */
 
@@ -25,24 +27,22 @@ is_json(const char *type)
 
 /* The canonical form of a request id is a UUID's lower case, or the visible ASCII as it is (C3: it should be a UUID). */
 static bool
-take_request_id(struct request *request, const char *id)
+take_request_id(struct request *request, const char *text)
 {
     uint8_t uuid[UUID_LEN];
-    size_t n = strlen(id);
+    size_t n = strlen(text);
     if (n == 0 || n > REQUEST_ID_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (id[i] <= 0x20 || id[i] >= 0x7f)
+        if (text[i] <= 0x20 || text[i] >= 0x7f)
             return false;
-    request->has_request_id = true;
-    memcpy(request->request_id, id, n + 1);
-    if (gage_ok(uuid_parse(gage_slice_of(id, n), uuid))) {
-        memcpy(request->request_key, uuid, UUID_LEN);
-        request->request_key_n = UUID_LEN;
-    } else {
-        memcpy(request->request_key, id, n);
-        request->request_key_n = n;
-    }
+    struct request_id *id = request->id = calloc(1, sizeof *id);
+    if (id == NULL)
+        return false;
+    memcpy(id->text, text, n + 1);
+    bool is_uuid = gage_ok(uuid_parse(gage_slice_of(text, n), uuid));
+    id->key_n = is_uuid ? UUID_LEN : n;
+    memcpy(id->key, is_uuid ? (const char *)uuid : text, id->key_n);
     return true;
 }
 
@@ -128,7 +128,7 @@ check_ids(struct request *request)
         answer_problem(request, 401, "Mailbox-Device-Claim is missing or not a UUID");
         return false;
     }
-    if (request->route->request_id && !request->has_request_id) {
+    if (request->route->request_id && request->id == NULL) {
         answer_problem(request, 400, "Mailbox-Request-ID is missing; a fresh UUID makes the request safe to repeat");
         return false;
     }
@@ -210,6 +210,7 @@ request_free(struct request *request)
     if (request->response != NULL)
         MHD_destroy_response(request->response);
     json_decref(request->document);
+    free(request->id);
     gage_buf_free(&request->body);
     gage_buf_free(&request->display);
     gage_buf_free(&request->token);

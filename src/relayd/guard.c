@@ -32,7 +32,7 @@ enum state {
     X(VERSION_NUMBER, 505, "HTTP Version Not Supported", "this server speaks HTTP/1.1 only")                           \
     X(TARGET_LONG, 414, "URI Too Long", "the request target is longer than 1024 bytes")                                \
     X(HEAD_LONG, 431, "Request Header Fields Too Large",                                                               \
-      "the head is longer than 4096 bytes or has more than 32 fields")                                                 \
+      "the head is longer than 3072 bytes or has more than 32 fields")                                                 \
     X(FOLD, 400, "Bad Request", "a field is folded over two lines")                                                    \
     X(NAME_FORM, 400, "Bad Request", "a field name is empty, is not a token, or has a space before its colon")         \
     X(TWICE, 400, "Bad Request", "a field that may stand once only stands twice")                                      \

@@ -14,7 +14,7 @@
 
 #include "base/bytes.h"
 
-#define GUARD_HEAD_MAX 4096   /* bytes of request line and fields together */
+#define GUARD_HEAD_MAX 3072   /* bytes of request line and fields together */
 #define GUARD_TARGET_MAX 1024 /* bytes of a request target */
 #define GUARD_FIELDS_MAX 32
 #define GUARD_NAME_MAX 32  /* of the names it knows; longer names pass unread */

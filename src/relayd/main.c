@@ -155,6 +155,7 @@ open_store(struct gage_err *err)
         .key_file = s->store_key,
         .limits = {(uint64_t)s->mailboxes, (uint64_t)s->store_bytes},
         .queue_max = 16384,
+        .batch_max = (size_t)s->batch_max,
         .wake = on_wake,
         .report = on_report,
     };

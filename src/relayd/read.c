@@ -1,7 +1,7 @@
 /* POST /v1/m/{id}: ReadSecureContentFromMailbox (R32, A3..A5, A18), at once or after a wait for a change (A20).
  *
- * A wait: the request is listed under the mailbox's tag, reads once more (so that no change is lost between), and sleeps. A wake makes it
- * read again; the deadline, a newer waiting read of the same role, or a drain makes it answer that nothing changed. */
+ * A wait: the request is listed under the mailbox's tag, reads (in that order, so that no change is lost between), and sleeps. A wake
+ * makes it read again; the deadline, a newer waiting read of the same role, or a drain makes it answer that nothing changed. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,21 +133,14 @@ read_op(struct request *request)
     return op;
 }
 
-/* The last read is done; the request is listed and asleep. Runs on the HTTP library's thread or the store's; once parked, or resumed,
- * the request belongs to others. */
+/* A listed read found nothing new, and the connection sleeps: parks it. Once parked, or resumed, the request belongs to others. */
 static void
-after_read(struct request *request)
+park(struct request *request)
 {
     struct waiters *waiters = request->relay->waiters;
-    const struct store_result *result = &request->op->result;
-    if (result->verdict != STORE_OK || !result->unchanged) {
-        waiters_unlist(waiters, &request->waiter);
-        request_resume(request);
-        return;
-    }
-    request->known_version = result->version;
-    request->known_expires = result->expires;
-    enum store_role role = result->role;
+    enum store_role role = request->op->result.role;
+    request->known_version = request->op->result.version;
+    request->known_expires = request->op->result.expires;
     request_drop_op(request);
     if (waiters_park(waiters, &request->waiter, role))
         return;
@@ -155,10 +148,23 @@ after_read(struct request *request)
     request_resume(request);
 }
 
+static bool
+found_nothing(const struct store_op *op)
+{
+    return op->result.verdict == STORE_OK && op->result.unchanged;
+}
+
+/* The store's thread has read for a listed request that sleeps already. */
 static void
 read_done(struct store_op *op)
 {
-    after_read(op->context);
+    struct request *request = op->context;
+    if (found_nothing(op)) {
+        park(request);
+        return;
+    }
+    waiters_unlist(request->relay->waiters, &request->waiter);
+    request_resume(request);
 }
 
 static void
@@ -169,12 +175,33 @@ wait_is_over(struct waiter *waiter)
     request_resume(request);
 }
 
-/* Lists the request, puts it to sleep and reads once more. */
+static void answer_read(struct request *request);
+
+/* The read of a listed request, at once where the store can, or through its queue. */
 static void
-sleep_until_change(struct request *request)
+read_listed(struct request *request)
+{
+    struct relay *relay = request->relay;
+    if (!store_try(relay->store, request->op)) {
+        request_suspend(request);
+        if (!store_submit(relay->store, request->op))
+            read_done(request->op);
+        return;
+    }
+    if (found_nothing(request->op)) {
+        request_suspend(request);
+        park(request);
+        return;
+    }
+    waiters_unlist(relay->waiters, &request->waiter);
+    answer_read(request);
+}
+
+/* Lists the request under its mailbox, then reads: what changes after the read wakes it. */
+static void
+read_waiting(struct request *request)
 {
     uint8_t tag[STORE_TAG_LEN];
-    request_drop_op(request);
     if (read_op(request) == NULL)
         return;
     if (!gage_ok(store_tag_of(request->relay->store, request->mailbox, tag))) {
@@ -183,12 +210,8 @@ sleep_until_change(struct request *request)
     }
     request->waiter.ready = wait_is_over;
     request->op->done = read_done;
-    request_suspend(request);
     waiters_list(request->relay->waiters, &request->waiter, tag, request->wait_until);
-    if (store_try(request->relay->store, request->op))
-        after_read(request);
-    else if (!store_submit(request->relay->store, request->op))
-        after_read(request);
+    read_listed(request);
 }
 
 /* There is a result: content, failure, or nothing new. */
@@ -198,19 +221,14 @@ answer_read(struct request *request)
     const struct store_result *result = &request->op->result;
     if (answer_verdict(request))
         return;
-    if (!result->unchanged) {
-        answer_content(request);
-        return;
-    }
-    bool over = request->wait_over || request->relay->draining || clock_monotonic_ns() >= request->wait_until;
-    if (request->waits && !over)
-        sleep_until_change(request);
-    else
+    if (result->unchanged)
         answer_unchanged(request, result->version, result->expires);
+    else
+        answer_content(request);
 }
 
 static void
-read_now(struct request *request)
+read_once(struct request *request)
 {
     struct store_op *op = read_op(request);
     if (op == NULL)
@@ -221,17 +239,27 @@ read_now(struct request *request)
         request_ask(request);
 }
 
+static void
+read_now(struct request *request)
+{
+    bool wait = request->waits && !request->relay->draining && clock_monotonic_ns() < request->wait_until;
+    if (wait)
+        read_waiting(request);
+    else
+        read_once(request);
+}
+
 void
 read_start(struct request *request)
 {
     struct gage_err err;
-    if (!gage_ok(parse_read(request, &err))) {
+    if (gage_ok(parse_read(request, &err)))
+        read_now(request);
+    else
         answer_problem(request, 400, "%s", err.text);
-        return;
-    }
-    read_now(request);
 }
 
+/* What was waited for came: the store's answer, a change, or the end of the wait. */
 void
 read_answer(struct request *request)
 {

@@ -66,7 +66,8 @@ request_op(struct request *request, enum store_verb verb)
     op->request.now = clock_now();
     memcpy(op->request.mailbox, request->mailbox, UUID_LEN);
     op->request.claim = SLICE_OF(request->claim);
-    op->request.request_id = gage_slice_of(request->request_key, request->request_key_n);
+    if (request->id != NULL)
+        op->request.request_id = gage_slice_of(request->id->key, request->id->key_n);
     return op;
 }
 

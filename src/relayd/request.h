@@ -23,6 +23,13 @@ enum request_phase {
 
 struct route;
 
+/* Mailbox-Request-ID, apart from the request so that a read that waits is small. */
+struct request_id {
+    char text[REQUEST_ID_MAX + 1]; /* as it came, for the echo */
+    uint8_t key[REQUEST_ID_MAX];   /* its canonical form, for the store */
+    size_t key_n;
+};
+
 struct request {
     struct relay *relay;
     struct MHD_Connection *connection;
@@ -39,13 +46,9 @@ struct request {
 
     uint8_t mailbox[UUID_LEN];
     uint8_t claim[UUID_LEN];
-    bool has_request_id;
-    char request_id[REQUEST_ID_MAX + 1]; /* as it came, for the echo */
-    uint8_t request_key[REQUEST_ID_MAX]; /* its canonical form, for the store */
-    size_t request_key_n;
+    struct request_id *id; /* NULL: none came */
 
     bool waits;         /* a read that may wait */
-    bool wait_over;     /* no more waiting: answer with what there is */
     uint64_t after;     /* version the client has, 0: none */
     int64_t wait_until; /* monotonic nanoseconds */
     int64_t waited_for; /* seconds asked for and granted */

@@ -25,6 +25,8 @@ static const struct conf_key keys[] = {
     {"relay", "insecure_http", CONF_BOOL, AT(insecure_http), "no", 0, 0,
      "Serve HTTP without TLS, for a reverse proxy on the same machine. Only on loopback addresses and unix sockets."},
     {"relay", "threads", CONF_INT, AT(threads), "2", 1, 64, "Threads that serve each listener."},
+    {"relay", "batch_max", CONF_INT, AT(batch_max), "256", 1, 4096,
+     "Changes that are made durable together at most. 1 is one commit for each, which the benchmark compares with."},
     {"relay", "connections", CONF_INT, AT(connections), "16000", 8, 1000000,
      "Connections at once, over all listeners; less where the limit on open files allows less."},
     {"relay", "preview_image", CONF_TEXT, AT(preview_image), NULL, 0, 0,

@@ -15,6 +15,7 @@ struct settings {
     char *metrics;
     bool insecure_http;
     int64_t threads;
+    int64_t batch_max;
     int64_t connections;
     char *preview_image;
     /* [limits]: read again on SIGHUP */
