@@ -84,6 +84,7 @@ next_await(gage_transfer *t, struct gage_action *action, struct gage_err *err)
     }
     if (t->heal_at > 0 && t->now >= t->heal_at) {
         set_phase(t, PHASE_PUT);
+        t->look = true; /* the peer may have written meanwhile, and not every relay has If-Match */
         return GAGE_DONE;
     }
     uint32_t wait = t->look || t->cancelling || t->version == 0 ? 0 : WAIT_SECONDS;

@@ -14,7 +14,7 @@
 #include "unit/transfer/mailbox.h"
 
 #define ACTORS 3
-#define STEPS_MAX 3000
+#define STEPS_MAX 20000
 
 enum lie { LIE_NONE, LIE_ROLLBACK, LIE_ANY_OLD, LIE_FAILOVER, LIE_GARBAGE, LIE_GONE, LIE_REFLECT, LIE_COUNT };
 
@@ -366,7 +366,7 @@ run(struct world *w, uint64_t seed)
     w->seed = seed;
     fake_reset(seed);
     mailbox_init(&w->box);
-    w->box.no_versions = chance(20);
+    w->box.no_versions = !w->failing_over && chance(20); /* without If-Match two writers may cross */
     w->box.forget_ids = w->lying && chance(10);
     w->content = GAGE_BUF(1000);
     put_bytes(&w->content, SLICE_LITERAL("-----THE CREDENTIAL-----"));
@@ -448,7 +448,7 @@ TEST(an_honest_relay_delivers_over_losses_repeats_and_crashes)
 
 TEST(a_relay_that_falls_back_is_healed_by_writing_again)
 {
-    schedules(300, (struct world){.failing_over = true}, demand_delivery);
+    schedules(300, (struct world){.failing_over = true, .never_crash = true}, demand_delivery);
 }
 
 TEST(a_lying_relay_breaks_no_promise)
