@@ -443,7 +443,7 @@ demand_one(const struct world *w)
 
 TEST(an_honest_relay_delivers_over_losses_repeats_and_crashes)
 {
-    schedules(600, (struct world){0}, demand_delivery);
+    schedules(300, (struct world){0}, demand_delivery);
 }
 
 TEST(a_relay_that_falls_back_is_healed_by_writing_again)
@@ -454,7 +454,7 @@ TEST(a_relay_that_falls_back_is_healed_by_writing_again)
 TEST(a_lying_relay_breaks_no_promise)
 {
     delivered = released = ended = 0;
-    schedules(1500, (struct world){.lying = true}, count_outcomes);
+    schedules(800, (struct world){.lying = true}, count_outcomes);
     print_message("# ended %u, released %u, delivered %u\n", ended, released, delivered);
     assert_true(delivered > 50 && released > delivered); /* the schedules reach both */
 }
@@ -462,7 +462,7 @@ TEST(a_lying_relay_breaks_no_promise)
 TEST(two_receivers_and_a_lying_relay_give_the_content_to_one)
 {
     delivered = released = ended = 0;
-    schedules(1200, (struct world){.lying = true, .second = true}, count_outcomes);
+    schedules(600, (struct world){.lying = true, .second = true}, count_outcomes);
     assert_true(delivered > 20);
 }
 
