@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ini_configobj.h>
@@ -61,10 +62,13 @@ static gage_rc
 parse_file(const char *path, struct ini_cfgobj **object, struct gage_err *err)
 {
     SCOPED(close_file) struct ini_cfgfile *file = NULL;
+    struct stat st;
     int failed = ini_config_file_open(path, 0, &file);
     if (failed != 0)
         return gage_fail_sys(err, failed == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_CONFIG, failed, "cannot read %s", path);
     REQUIRE(ini_config_create(object) == 0, err, GAGE_E_NOMEM, "%s: out of memory", path);
+    if (stat(path, &st) == 0 && st.st_size == 0)
+        return GAGE_DONE; /* to the library's parser a file of no lines is one that cannot be read */
     if (ini_config_parse(file, INI_STOP_ON_ANY, INI_MV1S_ERROR | INI_MV2S_ERROR | INI_MS_ERROR,
                          INI_PARSE_NOWRAP | INI_PARSE_IGNORE_NON_KVP, *object) != 0)
         return syntax_error(*object, path, err);

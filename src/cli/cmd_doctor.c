@@ -54,7 +54,7 @@ tell_json(struct doctor *doctor, const struct finding *f)
     static const char *const words[] = {"good", "note", "bad"};
     json_t *row = json_pack("{s:s, s:s, s:s}", "topic", f->topic, "verdict", words[f->verdict], "found", f->text);
     if (row != NULL && f->fix[0] != '\0')
-        json_object_set_new(row, "fix", json_string(f->fix));
+        json_object_set_new(row, "fix", json_pack("s", f->fix));
     json_array_append_new(doctor->json, row);
 }
 

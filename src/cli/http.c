@@ -212,7 +212,7 @@ static bool
 add_header(header_list *list, const char *name, const char *value)
 {
     char line[512];
-    int n = snprintf(line, sizeof line, "%s: %s", name, value);
+    int n = snprintf(line, sizeof line, "%s:%s%s", name, value[0] != '\0' ? " " : "", value);
     struct curl_slist *longer = n > 0 && (size_t)n < sizeof line ? curl_slist_append(*list, line) : NULL;
     gage_wipe(line, sizeof line);
     if (longer == NULL)
@@ -222,11 +222,22 @@ add_header(header_list *list, const char *name, const char *value)
 }
 
 static bool
+names_content_type(const struct http_request *request)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (strcasecmp(request->headers[i].name, "Content-Type") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The request's own, without those that libcurl would add unasked. */
+static bool
 set_headers(struct http *http, const struct http_request *request, header_list *list)
 {
-    bool good = add_header(list, "Accept", "application/json") && add_header(list, "Expect", "");
-    if (request->body.n > 0)
-        good = good && add_header(list, "Content-Type", "application/json");
+    bool good = add_header(list, "Expect", "");
+    if (!names_content_type(request))
+        good = good && add_header(list, "Content-Type", "");
     for (size_t i = 0; i < request->header_count; i++)
         good = good && add_header(list, request->headers[i].name, request->headers[i].value);
     return good && curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, *list) == CURLE_OK;

@@ -7,6 +7,8 @@
 #ifndef GAGE_CLI_HTTP_H
 #define GAGE_CLI_HTTP_H
 
+#include <gage/transfer.h>
+
 #include "base/bytes.h"
 
 /* The largest answer that is read: the largest payload an operator may configure, in base64, with its JSON around. */
@@ -15,10 +17,6 @@
 struct http_trust {
     const char *pin;     /* "sha256//BASE64" of the public key (RFC 7469's form), or NULL; ";" separates several */
     const char *ca_file; /* PEM, or NULL */
-};
-
-struct gage_http_header {
-    const char *name, *value;
 };
 
 struct http_request {

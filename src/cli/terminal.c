@@ -15,12 +15,15 @@
 #include "base/file.h"
 
 #define LINE_MAX_BYTES 1024
+#define TELL_AFTER_NS INT64_C(1000000000)
 
 static struct {
     bool quiet, live, drawn;
-    char mark[32];  /* in front of each line */
-    char what[256]; /* waited for; empty: nothing */
-    int64_t since;  /* seconds since 1970 */
+    char mark[32];    /* in front of each line */
+    char what[256];   /* waited for; empty: nothing */
+    int64_t since;    /* seconds since 1970 */
+    int64_t began_ns; /* when this process began to wait for it */
+    bool told;        /* the plain line was printed */
     int64_t drawn_second;
 } term;
 
@@ -114,10 +117,10 @@ waiting_for(const char *what, int64_t since, const char *trouble)
     }
     memcpy(term.what, text, sizeof text);
     term.drawn_second = -1;
+    term.told = false;
+    term.began_ns = clock_monotonic_ns();
     if (text[0] == '\0')
         waiting_done();
-    else if (!term.live && !term.quiet)
-        print_line("waiting for ", text);
     waiting_tick();
 }
 
@@ -130,11 +133,25 @@ terminal_columns(void)
     return size.ws_col;
 }
 
+/* Without a live line, a wait that a person would notice is told once. */
+static void
+tell_plainly(void)
+{
+    if (term.quiet || term.told || term.what[0] == '\0' || clock_monotonic_ns() - term.began_ns < TELL_AFTER_NS)
+        return;
+    term.told = true;
+    print_line("waiting for ", term.what);
+}
+
 void
 waiting_tick(void)
 {
+    if (!term.live) {
+        tell_plainly();
+        return;
+    }
     int64_t second = clock_now() - term.since;
-    if (!term.live || term.what[0] == '\0' || second == term.drawn_second)
+    if (term.what[0] == '\0' || second == term.drawn_second)
         return;
     char since[32], text[sizeof term.what + 64];
     duration_text(second, since);

@@ -1,7 +1,7 @@
 /* terminal.h - what the person sees: a live line that says what is waited for and since when, plain lines, questions.
  *
  * Messages go to standard error; standard output carries results (the link, the table, JSON). On a terminal the live line is
- * redrawn in place; elsewhere each new thing waited for is one plain line. Every text shown passes put_printable, so
+ * redrawn in place; elsewhere each thing waited for longer than a second is one plain line. Every text shown passes put_printable, so
  * that nothing foreign moves the cursor. One process, one terminal: the state is the module's own. */
 #ifndef GAGE_CLI_TERMINAL_H
 #define GAGE_CLI_TERMINAL_H

@@ -57,6 +57,16 @@ TEST(a_file_overrides_the_defaults)
     conf_free(&table, &s);
 }
 
+TEST(an_empty_file_changes_nothing)
+{
+    struct settings s;
+    assert_ok(conf_defaults(&table, &s, NULL));
+    assert_ok(load(&s, "", NULL));
+    assert_ok(load(&s, "# nothing but a comment\n", NULL));
+    assert_int_equal(s.count, 3);
+    conf_free(&table, &s);
+}
+
 TEST(a_wrong_file_changes_nothing_and_is_told_with_line_and_nearest_key)
 {
     static const struct {
@@ -115,6 +125,6 @@ TEST(names_the_nearest_word_or_none)
     assert_null(nearest_word("xyzzy", words, 3));
 }
 
-TEST_MAIN(CASE(takes_defaults_from_the_table), CASE(a_file_overrides_the_defaults),
+TEST_MAIN(CASE(takes_defaults_from_the_table), CASE(a_file_overrides_the_defaults), CASE(an_empty_file_changes_nothing),
           CASE(a_wrong_file_changes_nothing_and_is_told_with_line_and_nearest_key), CASE(a_missing_file_is_not_found),
           CASE(prints_what_reads_back_the_same), CASE(names_the_nearest_word_or_none))

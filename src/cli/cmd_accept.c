@@ -1,0 +1,155 @@
+/* gage accept: receives a file. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/mechs.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "cli/commands.h"
+#include "cli/drive.h"
+#include "cli/output.h"
+#include "cli/relay_options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+#define INVITATION_MAX 16384
+
+struct accept_options {
+    const char *output;
+    bool yes, force, json, link_in_argv;
+    struct relay_options relay_options;
+};
+
+typedef gage_invitation *invitation;
+static void
+invitation_free(invitation *i)
+{
+    gage_invitation_free(i);
+}
+GAGE_AUTO_DEFINE(invitation, invitation_free)
+
+/* ---- the invitation ---- */
+
+/* Takes the link off the command line, where others can read it for as long as it stands there. */
+static gage_rc
+take_from_argv(char *text, gage_buf *out, struct gage_err *err)
+{
+    put_bytes(out, slice_str(text));
+    gage_wipe(text, strlen(text));
+    return buf_check(out, err);
+}
+
+static gage_rc
+read_invitation(const struct accept_options *o, const struct operands *operands, invitation *i, struct gage_err *err)
+{
+    AUTO(gage_buf) text = GAGE_BUF(INVITATION_MAX);
+    if (o->link_in_argv) {
+        REQUIRE(operands->n == 1, err, GAGE_E_USAGE, "--link-in-argv wants the link as operand");
+        TRY(take_from_argv(operands->text[0], &text, err));
+    } else if (operands->n == 0) {
+        TRY(terminal_ask("Paste the invitation (it is not shown):", true, &text, err));
+    } else if (strcmp(operands->text[0], "-") == 0) {
+        TRY(file_read_fd(STDIN_FILENO, "standard input", &text, err));
+    } else {
+        TRY(file_read(operands->text[0], &text, err));
+    }
+    return gage_invitation_parse(gage_buf_slice(&text), false, i, err);
+}
+
+/* ---- beginning ---- */
+
+/* Where the file is to go, as an absolute path; a file that is in the way is said now, before anything is claimed. */
+static gage_rc
+set_output(const struct accept_options *o, record *r, struct gage_err *err)
+{
+    AUTO(output) out = {.folder = -1};
+    TRY(output_open(o->output, &out, err));
+    if (out.name[0] == '\0') {
+        snprintf(r->output, sizeof r->output, "%s", out.folder_path);
+        return GAGE_DONE;
+    }
+    r->flags |= RECORD_OUTPUT;
+    if (!o->force)
+        TRY(output_check_free(&out, err));
+    return output_path(&out, r->output, err);
+}
+
+/* An invitation that this machine knows: one under way goes on (*known: r is loaded), one that was installed is told about. */
+static gage_rc
+look_for_known(invitation i, record *r, bool *known, struct gage_err *err)
+{
+    AUTO(record) found = RECORD_EMPTY;
+    char when[RFC3339_LEN + 1];
+    *known = gage_ok(record_find_mailbox(gage_invitation_url(i), RECORD_ACCEPT, &found, NULL)) &&
+             (record_open(&found) || found.code == GAGE_OK);
+    if (!*known)
+        return GAGE_DONE;
+    rfc3339_format(found.changed, when);
+    REQUIRE(record_open(&found), err, GAGE_E_USED,
+            "this invitation was used here already, at %s: it is installed as %.120s", when, found.output);
+    say("this invitation is under way here already, as transfer %s: going on with it", found.id);
+    return record_load(found.id, true, r, err);
+}
+
+static gage_rc
+begin(const struct accept_options *o, const settings *s, invitation i, struct drive *d, struct gage_err *err)
+{
+    record *r = d->record;
+    bool known;
+    TRY(relay_allowed(s, gage_invitation_host(i), err));
+    TRY(look_for_known(i, r, &known, err));
+    if (known)
+        return gage_transfer_load(gage_buf_slice(&r->state), NULL, clock_now(), &d->transfer, err);
+    r->side = RECORD_ACCEPT;
+    r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0);
+    TRY(set_output(o, r, err));
+    TRY(relay_trust_note(&o->relay_options, s, gage_invitation_url(i), gage_invitation_pin(i), r, err));
+    return gage_transfer_receive(i, &(struct gage_receive_options){0}, NULL, clock_now(), &d->transfer, err);
+}
+
+static gage_rc
+run_accept(const void *options, const struct operands *operands, struct gage_err *err)
+{
+    const struct accept_options *o = options;
+    AUTO(settings) s = {0};
+    AUTO(record) r = RECORD_EMPTY;
+    AUTO(drive) d = {.record = &r};
+    AUTO(invitation) i = NULL;
+    report_start(o->json);
+    interrupts_catch();
+    TRY(settings_load(o->relay_options.config, &s, err));
+    TRY(mechs_find(err));
+    TRY(records_open(err));
+    TRY(read_invitation(o, operands, &i, err));
+    TRY(begin(o, &s, i, &d, err));
+    gage_invitation_free(&i);
+    return drive_begun(&d, err);
+}
+
+static const struct opt rows[] = {
+    {"output", "PATH", "the file to install as, or the folder for it; default: the sender's name in the current folder",
+     OPT_TEXT, offsetof(struct accept_options, output)},
+    {"force", NULL, "replace a file that is there already", OPT_FLAG, offsetof(struct accept_options, force)},
+    {"yes", NULL, "accept without asking; digits and contradictions are asked about all the same", OPT_FLAG,
+     offsetof(struct accept_options, yes)},
+    {"json", NULL, "print JSON, one object a line", OPT_FLAG, offsetof(struct accept_options, json)},
+    {"link-in-argv", NULL, "take the link as operand; for machines that nobody else uses", OPT_FLAG,
+     offsetof(struct accept_options, link_in_argv)},
+    RELAY_OPTION_ROWS(struct accept_options),
+    OPT_END,
+};
+
+const struct command command_accept = {
+    .name = "accept",
+    .operands = "[-|INVITATION-FILE]",
+    .max_operands = 1,
+    .summary = "receive a file: asks for the link",
+    .explanation = "Reads an invitation (a link, a gage: URI or an invitation file) from the terminal without showing "
+                   "it, from standard input (-) or "
+                   "from a file; shows what the relay says about it; asks; receives and checks the file, and puts it "
+                   "in place whole or not at all.",
+    .options = rows,
+    .options_size = sizeof(struct accept_options),
+    .run = run_accept,
+};

@@ -1,0 +1,264 @@
+#include "cli/drive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+#define FIRST_CONTACT_S 8
+
+void
+drive_free(struct drive *d)
+{
+    http_close(&d->http);
+    gage_transfer_free(&d->transfer);
+}
+
+/* ---- the record ---- */
+
+/* What `gage list` shows without loading the transfer. */
+static void
+copy_status(struct drive *d, const struct gage_transfer_status *status)
+{
+    snprintf(d->record->mailbox, sizeof d->record->mailbox, "%s", status->url);
+    snprintf(d->record->title, sizeof d->record->title, "%s", status->title);
+    d->record->expires = status->expires;
+}
+
+static gage_rc
+do_save(struct drive *d, const struct gage_action *action, struct gage_err *err)
+{
+    struct gage_transfer_status status;
+    gage_transfer_status(d->transfer, &status);
+    copy_status(d, &status);
+    buf_reset(&d->record->state);
+    put_bytes(&d->record->state, action->record);
+    TRY(buf_check(&d->record->state, err));
+    TRY(d->record->id[0] == '\0' ? record_create(d->record, err) : record_save(d->record, err));
+    return gage_transfer_saved(d->transfer, err);
+}
+
+/* ---- HTTP ---- */
+
+static bool
+stop_wanted(void *context)
+{
+    struct drive *d = context;
+    return interrupted() != 0 || (!d->cancelling && record_cancel_wanted(d->record));
+}
+
+static gage_rc
+open_http(struct drive *d, struct gage_err *err)
+{
+    if (d->http != NULL)
+        return GAGE_DONE;
+    const char *pin = d->record->pin, *ca_file = d->record->ca_file;
+    struct http_trust trust = {pin[0] != '\0' ? pin : NULL, ca_file[0] != '\0' ? ca_file : NULL};
+    TRY(http_start(err));
+    return http_open(&trust, stop_wanted, d, &d->http, err);
+}
+
+static gage_rc
+call(struct drive *d, const struct gage_http_request *wanted, struct http_response *response, struct gage_err *err)
+{
+    struct http_request request = {.method = wanted->method,
+                                   .url = wanted->url,
+                                   .headers = wanted->headers,
+                                   .header_count = wanted->header_count,
+                                   .body = wanted->body,
+                                   .wait_seconds = wanted->wait,
+                                   .answer_max = wanted->answer_max};
+    gage_rc rc = http_call(d->http, &request, response, err);
+    d->sent_anything = d->sent_anything || gage_ok(rc) || !http_never_sent(d->http);
+    return rc;
+}
+
+/* The relay gave no answer. Where this process has had none yet, it is not waited for long: better to say so and end. */
+static gage_rc
+no_answer(struct drive *d, gage_rc rc, const struct gage_err *why, struct gage_err *err)
+{
+    int64_t now = clock_now();
+    if (d->first_try == 0)
+        d->first_try = now;
+    if (rc.code == GAGE_E_AUTH || rc.code == GAGE_E_USAGE || rc.code == GAGE_E_CONFIG || rc.code == GAGE_E_NOMEM ||
+        rc.code == GAGE_E_INTERNAL || (!d->answered_once && now - d->first_try >= FIRST_CONTACT_S))
+        return gage_fail(err, rc.code == GAGE_E_LIMIT ? GAGE_E_LIMIT : rc.code, "%s", why->text);
+    return gage_transfer_http_failed(d->transfer, now, why->text, err);
+}
+
+static gage_rc
+do_http(struct drive *d, const struct gage_action *action, struct gage_err *err)
+{
+    AUTO(http_response) answer = {0};
+    struct gage_err why = {0};
+    TRY(open_http(d, err));
+    gage_rc rc = call(d, &action->http, &answer, &why);
+    if (rc.code == GAGE_E_CANCELLED)
+        return GAGE_DONE; /* the loop looks why */
+    if (!gage_ok(rc))
+        return no_answer(d, rc, &why, err);
+    d->answered_once = true;
+    struct gage_http_header headers[HTTP_HEADERS_KEPT];
+    for (size_t i = 0; i < answer.header_count; i++)
+        headers[i] = (struct gage_http_header){answer.header[i][0], answer.header[i][1]};
+    struct gage_http_response response = {answer.status, headers, answer.header_count, gage_buf_slice(&answer.body)};
+    return gage_transfer_http_result(d->transfer, clock_now(), &response, err);
+}
+
+/* ---- the other actions ---- */
+
+static gage_rc
+do_invite(struct drive *d, struct gage_err *err)
+{
+    TRY(drive_invite(d, err));
+    d->invited = true;
+    return gage_transfer_invited(d->transfer, err);
+}
+
+static gage_rc
+do_ask(struct drive *d, const struct gage_action *action, struct gage_err *err)
+{
+    bool yes = false;
+    TRY(drive_ask(d, &action->ask, &yes, err));
+    return gage_transfer_answer(d->transfer, yes, err);
+}
+
+static gage_rc
+do_install(struct drive *d, const struct gage_action *action, struct gage_err *err)
+{
+    gage_rc rc = drive_install(d, &action->install, err);
+    if (!gage_ok(rc)) {
+        (void)gage_transfer_installed(d->transfer, GAGE_INSTALL_LATER, NULL);
+        return rc;
+    }
+    return gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err);
+}
+
+static gage_rc
+do_wait(struct drive *d, const struct gage_action *action)
+{
+    while (clock_now() < action->until && !stop_wanted(d))
+        sleep_ms(250);
+    return GAGE_DONE;
+}
+
+/* The formats that this command knows are handed over in one piece. */
+static gage_rc
+refuse_call(struct drive *d, struct gage_err *err)
+{
+    say("this transfer wants additional calls, which this gage does not make: refused");
+    d->cancelling = true;
+    return gage_transfer_cancel(d->transfer, err);
+}
+
+/* Begins with the outcome's word, which scripts look for. */
+static void
+outcome_text(const struct gage_result *result, char *text, size_t size)
+{
+    const char *word = gage_outcome_word(result->outcome);
+    if (strncmp(result->text, word, strlen(word)) == 0)
+        snprintf(text, size, "%s", result->text);
+    else
+        snprintf(text, size, "%s: %s", word, result->text);
+}
+
+static gage_rc
+do_done(struct drive *d, const struct gage_result *result, struct drive_end *end, struct gage_err *err)
+{
+    char outcome[sizeof d->record->outcome];
+    outcome_text(result, outcome, sizeof outcome);
+    end->done = true;
+    end->outcome = result->outcome;
+    if (d->record->id[0] != '\0')
+        TRY(record_finish(d->record, result->code, outcome, err));
+    TRY(report_outcome(d->record, result, err));
+    REQUIRE(result->code == GAGE_OK, err, result->code, "%s", outcome);
+    return GAGE_DONE;
+}
+
+static gage_rc
+carry_out(struct drive *d, const struct gage_action *action, struct gage_err *err)
+{
+    switch (action->kind) {
+    case GAGE_ACT_HTTP:
+        return do_http(d, action, err);
+    case GAGE_ACT_SAVE:
+        return do_save(d, action, err);
+    case GAGE_ACT_INVITE:
+        return do_invite(d, err);
+    case GAGE_ACT_ASK:
+        return do_ask(d, action, err);
+    case GAGE_ACT_REQUEST:
+    case GAGE_ACT_SUPPLY:
+        return refuse_call(d, err);
+    case GAGE_ACT_INSTALL:
+        return do_install(d, action, err);
+    case GAGE_ACT_WAIT:
+        return do_wait(d, action);
+    case GAGE_ACT_DONE:
+        break;
+    }
+    return gage_fail(err, GAGE_E_INTERNAL, "the transfer asks for an action that does not exist");
+}
+
+/* ---- the loop ---- */
+
+/* A person's wish to stop, in either form. */
+static gage_rc
+check_stop(struct drive *d, struct gage_err *err)
+{
+    if (interrupted() != 0) {
+        waiting_done();
+        if (d->record->id[0] == '\0')
+            return gage_fail(err, GAGE_E_CANCELLED, "interrupted; nothing was begun");
+        return gage_fail(err, GAGE_E_CANCELLED,
+                         "interrupted; the transfer stands: `gage resume %s` goes on with it, `gage cancel %s` ends it",
+                         d->record->id, d->record->id);
+    }
+    if (d->cancelling || !record_cancel_wanted(d->record))
+        return GAGE_DONE;
+    d->cancelling = true;
+    return gage_transfer_cancel(d->transfer, err);
+}
+
+static bool
+may_detach(const struct drive *d, const struct gage_action *action)
+{
+    return d->detach && d->invited && (action->kind == GAGE_ACT_HTTP || action->kind == GAGE_ACT_WAIT);
+}
+
+gage_rc
+drive_run(struct drive *d, struct drive_end *end, struct gage_err *err)
+{
+    *end = (struct drive_end){0};
+    for (;;) {
+        struct gage_action action;
+        struct gage_transfer_status status;
+        TRY(check_stop(d, err));
+        TRY(gage_transfer_next(d->transfer, clock_now(), &action, err));
+        if (action.kind == GAGE_ACT_DONE)
+            return do_done(d, &action.result, end, err);
+        if (may_detach(d, &action)) {
+            say("the transfer %s waits for its receiver; `gage resume %s` goes on with it", d->record->id,
+                d->record->id);
+            return report_event("detached", d->record, json_object(), err);
+        }
+        gage_transfer_status(d->transfer, &status);
+        TRY(report_waiting(d->record, &status, err));
+        TRY(carry_out(d, &action, err));
+    }
+}
+
+gage_rc
+drive_begun(struct drive *d, struct gage_err *err)
+{
+    struct drive_end end;
+    gage_rc rc = drive_run(d, &end, err);
+    if (!gage_ok(rc) && !end.done && !d->sent_anything && d->record->id[0] != '\0')
+        (void)record_remove(d->record, NULL);
+    return rc;
+}

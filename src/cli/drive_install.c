@@ -1,0 +1,57 @@
+/* The received content goes into its place. Every step may be the last of this process: what has happened is recognised when the
+ * transfer is resumed, by the file that is there. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/drive.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+
+/* Where: the file that --output named, or the sender's name in the chosen folder. */
+static gage_rc
+find_place(const struct drive *d, const struct gage_install *install, output *out, struct gage_err *err)
+{
+    const record *r = d->record;
+    TRY(output_open(d->new_output != NULL ? d->new_output : r->output, out, err));
+    if (out->name[0] != '\0')
+        return GAGE_DONE;
+    REQUIRE(d->new_output != NULL || (r->flags & RECORD_OUTPUT) == 0, err, GAGE_E_EXISTS,
+            "%.150s is a folder now: nothing was overwritten; `gage resume --output OTHER %s`", r->output, r->id);
+    REQUIRE(install->name[0] != '\0', err, GAGE_E_USAGE,
+            "the sender gave no file name: choose one with `gage resume --output NAME %s`", r->id);
+    return output_take_name(out, slice_str(install->name), err);
+}
+
+/* Whether an earlier process got as far as putting the content in place. */
+static bool
+placed_already(const record *r, gage_slice content)
+{
+    AUTO(output) out = {.folder = -1};
+    return (r->flags & RECORD_PLACED) != 0 && gage_ok(output_open(r->output, &out, NULL)) &&
+           output_holds(&out, content);
+}
+
+gage_rc
+drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err)
+{
+    char path[PATH_MAX];
+    record *r = d->record;
+    AUTO(output) out = {.folder = -1};
+    REQUIRE(strcmp(install->format, "file") == 0, err, GAGE_E_UNSUPPORTED,
+            "the sender sent a \"%.40s\", and this command installs files only", install->format);
+    if (placed_already(r, install->content))
+        return GAGE_DONE;
+    TRY(find_place(d, install, &out, err));
+    TRY(output_path(&out, path, err));
+    /* The place is recorded first, so that nothing makes a second copy of a file that a kill left in place. */
+    snprintf(r->output, sizeof r->output, "%s", path);
+    r->flags |= RECORD_OUTPUT | RECORD_PLACED;
+    TRY(record_save(r, err));
+    gage_rc rc = output_install(&out, install->content, (mode_t)install->mode, (r->flags & RECORD_FORCE) != 0, err);
+    if (rc.code == GAGE_E_EXISTS)
+        return gage_fail(err, GAGE_E_EXISTS,
+                         "%.100s exists already: nothing was overwritten, the content is kept; `gage resume --output "
+                         "OTHER %s`, or --force",
+                         path, r->id);
+    return rc;
+}
