@@ -23,7 +23,7 @@ def secret_text(secret):
 
 def parse_secret(text):
     """The 32 bytes of a link secret's text."""
-    match = re.fullmatch(r"([A-Za-z0-9+/_-]{43})(=|%3D)?", text)
+    match = re.fullmatch(r"([A-Za-z0-9+/_-]{43})(=|%3[Dd]){0,2}", text)
     if not match:
         raise Refused("BAD_SECRET")
     body = match[1].replace("+", "-").replace("/", "_")
@@ -51,11 +51,11 @@ def write_secret_file(path, secret, side=None, **fields):
 
 def read_secret_file(path):
     """(Secret, the other fields as a dict of text)"""
-    with open(path, encoding="utf-8") as f:
+    with open(path, encoding="utf-8", newline="") as f:
         if os.fstat(f.fileno()).st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
             raise Refused("SECRET_FILE_OPEN")
         text = f.read(8193)
-    lines = text.split("\n")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     if len(text.encode()) > 8192 or lines[0] != "gage-otc-secret 1":
         raise Refused("SECRET_FILE_FORMAT")
     fields = {}

@@ -211,6 +211,10 @@ class Token3(Base):
                 self.a.finish(token[:at] + bytes([token[at] ^ 1]) + token[at + 1:])
         self.refused("REFUSED", self.a.finish, token)
 
+    def test_so_does_one_after_messages_that_were_kept_back(self):
+        self.i.context.wrap(b"x")
+        self.refused("REFUSED", self.a.finish, self.i.context.delete())
+
     def test_messages_do_not_pass_before_it(self):
         first, mic = self.i.context.wrap(b"first"), self.i.context.get_mic(b"x")
         for call, args in ((raw.unwrap, (first,)), (raw.wrap, (b"x",)), (raw.get_mic, (b"x",)), (raw.verify_mic, (b"x", mic))):

@@ -245,6 +245,20 @@ class Messages(Base):
             self.assertEqual(mine.final, 1)
             self.assertEqual(mine.unwrap(early)[0], b"early")
 
+    def test_a_delete_token_must_come_after_what_was_received(self):
+        for theirs, mine in self.both_roles():
+            raw.unwrap(theirs.context, mine.wrap(b"x"))
+            mine.send = 0
+            self.refused("DAMAGED", raw.process_context_token, theirs.context, mine.delete())
+            mine.send = 1
+            raw.process_context_token(theirs.context, mine.delete())
+
+    def test_the_number_after_the_last_is_no_messages(self):
+        for theirs, mine in self.both_roles():
+            mine.send = 2**64 - 1
+            self.refused("DAMAGED", raw.unwrap, theirs.context, mine.make(mine.next_header(0x11), b"x", b""))
+            raw.process_context_token(theirs.context, mine.delete())
+
     def test_a_forged_delete_token_changes_nothing(self):
         for theirs, mine in self.both_roles():
             token = bytearray(mine.delete())

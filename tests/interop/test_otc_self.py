@@ -193,9 +193,9 @@ class Forms(Base):
     def test_a_secret_reads_back_in_every_form_and_no_other(self):
         secret = bytes(range(224, 256))
         text = secret_text(secret)
-        for form in (text, text + "=", text + "%3D", text.replace("-", "+").replace("_", "/")):
+        for form in (text, text + "=", text + "%3D", text + "%3d=", text.replace("-", "+").replace("_", "/")):
             self.assertEqual(parse_secret(form), secret)
-        for form in ("", text[:-1], text + "A", text + "\n", " " + text, text + "==", text[:-1] + chr(ord(text[-1]) + 1)):
+        for form in ("", text[:-1], text + "A", text + "\n", " " + text, text + "===", text[:-1] + chr(ord(text[-1]) + 1)):
             self.refuses("BAD_SECRET", parse_secret, form)
 
     def test_a_secret_file_reads_back(self):

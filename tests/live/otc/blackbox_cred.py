@@ -47,12 +47,14 @@ class Links(Base):
     def test_every_form_of_the_text_is_the_same_secret(self):
         text = secret()
         standard = text.replace("-", "+").replace("_", "/")
-        for form in (text, text + "=", text + "%3D", standard, standard + "="):
+        for form in (text, text + "=", text + "%3D", text + "%3d", text + "==", standard, standard[:20] + text[20:]):
             Pair(creds=(link(form), link(text, gss.ACCEPT)))
 
     def test_other_texts_are_no_secret_and_do_not_show(self):
         text = secret()
-        for bad in ("", text[:-1], text + "AAAA", text[:20] + " " + text[21:], text + "\n", " " + text, text[:-1] + "!", "=" + text[1:], text * 2,
+        spare = text[:-1] + {"A": "B", "E": "F", "I": "J", "M": "N", "Q": "R", "U": "V", "Y": "Z", "c": "d", "g": "h", "k": "l", "o": "p",
+                             "s": "t", "w": "x", "0": "1", "4": "5", "8": "9"}[text[-1]]  # the bits that encode nothing
+        for bad in ("", spare, text + "===", text[:-1], text + "AAAA", text[:20] + " " + text[21:], text + "\n", " " + text, text[:-1] + "!", "=" + text[1:], text * 2,
                     "password"):
             results = [gss.acquire(store=[("otc_secret", bad)])]
             if bad:
@@ -138,6 +140,7 @@ class Files(Base):
         text = secret()
         good = f"gage-otc-secret 1\nside=a\nsecret={text}\n".encode()
         self.acquire_file(self.raw_file(good)).ok()
+        self.acquire_file(self.raw_file(good.replace(b"\n", b"\r\n"))).ok()
         for what, bad in {"empty": b"", "first line": b"gage-otc-secret 2\n" + good[18:], "no secret": b"gage-otc-secret 1\nside=a\n",
                           "side": good.replace(b"side=a", b"side=c"), "unknown key": good + b"colour=red\n", "repeated": good + b"side=a\n",
                           "no equals": good + b"label\n", "time": good + b"not-after=soon\n", "label": good + b"label=" + b"x" * 256 + b"\n",
@@ -171,6 +174,15 @@ class Files(Base):
     def test_an_expired_file_is_refused(self):
         self.refused("EXPIRED", self.acquire_file(self.file(side="a", not_after="2001-01-01T00:00:00Z")))
         self.refused("EXPIRED", self.acquire_file(self.file(side="b", name="b", not_after="2001-01-01T00:00:00Z"), gss.ACCEPT))
+
+    def test_one_expired_file_of_several_is_enough(self):
+        good, old = self.file(side="b"), self.file(side="b", name="old", not_after="2001-01-01T00:00:00Z")
+        self.refused("EXPIRED", gss.acquire(store=[("otc_secret_file", good), ("otc_secret_file", old)], usage=gss.ACCEPT))
+
+    def test_several_files_are_for_accepting_only(self):
+        store = [("otc_secret_file", self.file(side="b")), ("otc_secret_file", self.file(side="b", name="other"))]
+        for usage in (gss.INITIATE, gss.BOTH):
+            self.refused("BAD_KEY", gss.acquire(store=store, usage=usage))
 
     def test_sixty_five_files_are_too_many(self):
         path = self.file(side="b")
