@@ -36,6 +36,7 @@ const struct key_row conf_rows[] = {
     {true, "audit", KEY_TEXT, G(audit), "stderr", 0, 0, "Where one line for each use of a credential goes: stderr, off, or a file's path."},
     {true, "replay_cache", KEY_TEXT, G(replay_cache), NULL, 0, 0, "Kerberos replay cache of services that name none: file2:PATH, dfl, or none. Default: file2 in /run/gssproxy, or $KRB5RCACHENAME."},
     {true, "pid_file", KEY_TEXT, G(pid_file), "/run/gssproxy.pid", 0, 0, "Holds the daemon's process id when it runs in the background."},
+    {true, "kernel_registration", KEY_TEXT, G(kernel_registration), "/proc/net/rpc/use-gss-proxy", 0, 0, "The kernel's file that a service with kernel_nfsd is announced in."},
     {true, "sandbox", KEY_BOOL, G(sandbox), "yes", 0, 0, "Give up what serving does not need (no_new_privs, seccomp, Landlock)."},
 
     {false, "mechs", KEY_MECHS, S(mechs), NULL, 0, 0, "Mechanisms, separated by commas or spaces: krb5, spnego, otc, or dotted OIDs. Required."},

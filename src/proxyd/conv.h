@@ -1,0 +1,83 @@
+/* conv.h - between the protocol's structures and the GSS-API's. What is made for a result is allocated with malloc, as xdr_free
+ * releases it. Functions that can fail in the GSS-API fill the status. */
+#ifndef GAGE_PROXYD_CONV_H
+#define GAGE_PROXYD_CONV_H
+
+#include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
+
+#include "proxyd/status.h"
+
+/* ---- scope-end releases ---- */
+
+#define GAGE_GSS_AUTO(type, release)                                                                                   \
+    static inline void gage_free_##type(type *v)                                                                       \
+    {                                                                                                                  \
+        OM_uint32 minor;                                                                                               \
+        release;                                                                                                       \
+    }                                                                                                                  \
+    GAGE_AUTO_DEFINE(type, gage_free_##type)
+typedef gss_buffer_desc gss_owned_buffer;
+GAGE_GSS_AUTO(gss_owned_buffer, gss_release_buffer(&minor, v))
+GAGE_GSS_AUTO(gss_name_t, gss_release_name(&minor, v))
+GAGE_GSS_AUTO(gss_cred_id_t, gss_release_cred(&minor, v))
+GAGE_GSS_AUTO(gss_ctx_id_t, gss_delete_sec_context(&minor, v, GSS_C_NO_BUFFER))
+GAGE_GSS_AUTO(gss_OID_set, gss_release_oid_set(&minor, v))
+GAGE_GSS_AUTO(gss_buffer_set_t, gss_release_buffer_set(&minor, v))
+
+/* ---- bytes ---- */
+
+/* Replaces *to by a copy; false where memory is short. */
+bool gssx_put(octet_string *to, gage_slice bytes);
+/* A new octet_string for an optional field; NULL where memory is short. */
+octet_string *gssx_new_bytes(gage_slice bytes);
+/* Borrows. */
+gss_buffer_desc gss_buffer_of(const octet_string *from);
+gss_OID_desc gss_oid_of(const gssx_OID *from);
+static inline gage_slice
+gss_slice(const gss_buffer_desc *b)
+{
+    return gage_slice_of(b->value, b->length);
+}
+
+bool gssx_put_oid_set(gssx_OID_set *to, gss_OID_set from);
+
+/* ---- options ---- */
+
+/* The value of the option, whose name counts with or without its NUL; NULL where it is not there. */
+const gssx_buffer *option_find(const gssx_options *options, const char *name);
+/* Whether the value is this text, with or without its NUL. */
+bool option_is(const gssx_buffer *value, const char *text);
+/* Adds (name with NUL, value); false where memory is short or there are GSSX_OPTIONS_MAX. */
+bool option_add(gssx_options *options, const char *name, gage_slice value);
+
+/* ---- names ---- */
+
+/* Imports: the display name with its type where there is one, else the composite, else the exported form. name_set_attributes sets
+ * attributes on it.
+ * BAD_NAME where it is empty. */
+bool name_set_attributes(const gssx_name_attrs *attributes, gss_name_t name, struct gss_status *s);
+bool name_from_gssx(const gssx_name *from, gss_name_t *to, struct gss_status *s);
+/* Fills a zeroed *to with every form the name has, and its attributes where `attributes` says so. */
+bool name_to_gssx(gss_name_t from, bool attributes, gssx_name *to, struct gss_status *s);
+/* Appends the display form for the log. */
+void name_show(gss_name_t name, gage_buf *out);
+void gssx_name_show(const gssx_name *name, gage_buf *out);
+bool gssx_name_copy(gssx_name *to, const gssx_name *from);
+
+/* ---- usage and bindings ---- */
+
+gssx_cred_usage usage_to_gssx(gss_cred_usage_t usage);
+gss_cred_usage_t usage_from_gssx(gssx_cred_usage usage);
+/* Borrows from *from. */
+void bindings_from_gssx(const gssx_cb *from, struct gss_channel_bindings_struct *to);
+
+/* ---- credentials ---- */
+
+/* Describes a credential: names, elements, lifetimes; leaves the handle reference empty. */
+bool cred_describe(gss_cred_id_t cred, gssx_cred *to, struct gss_status *s);
+/* Applies the options that its elements carry (krb5_set_allowed_enctype_values, krb5_set_no_ci_flags). */
+bool cred_apply_options(const gssx_cred *from, gss_cred_id_t *cred, struct gss_status *s);
+bool cred_has_options(const gssx_cred *from);
+
+#endif

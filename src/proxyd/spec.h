@@ -1,0 +1,63 @@
+/* spec.h - what a credential is, in the terms of a service's configuration: enough to acquire it, and to acquire it again. It is what
+ * credential handles hold, so that a handle outlives the tickets behind it and a renewal is the daemon's work. */
+#ifndef GAGE_PROXYD_SPEC_H
+#define GAGE_PROXYD_SPEC_H
+
+#include "proxyd/call.h"
+#include "proxyd/conv.h"
+
+#define SPEC_BYTES_MAX 8192
+
+struct cred_spec {
+    gss_cred_usage_t usage;
+    uid_t uid;                          /* acting: whose patterns the store expands to */
+    bool service_keytab;                /* the service's own name: the keytab serves as client keytab too */
+    bool impersonate;                   /* S4U2Self and S4U2Proxy for `name` */
+    gage_buf name;                      /* display form; empty: none asked for */
+    gage_buf name_type;                 /* OID; empty: the mechanism's default */
+    gss_OID_desc mechs[CONF_MECHS_MAX]; /* point into mech_bytes */
+    size_t mech_count;
+    gage_buf mech_bytes;
+};
+
+void spec_free(struct cred_spec *spec);
+typedef struct cred_spec cred_spec;
+GAGE_AUTO_DEFINE(cred_spec, spec_free)
+
+#define SPEC_EMPTY                                                                                                     \
+    {                                                                                                                  \
+        .name = {.max = 4096}, .name_type = {.max = 128}, .mech_bytes = {.max = CONF_MECHS_MAX * 64 }                  \
+    }
+
+/* What a client's wish means under its service: who acts, under which name, with which of the service's mechanisms. An empty set of
+ * mechanisms is all of them. NO_CRED where the service allows none of them or not the usage. */
+bool spec_from_wish(struct call *call, const gssx_name *desired, gss_cred_usage_t usage, const gssx_OID_set *mechs,
+                    struct cred_spec *spec);
+/* Adds the mechanisms and the usage of `more`. */
+bool spec_add(struct call *call, struct cred_spec *spec, const struct cred_spec *more);
+
+void spec_encode(const struct cred_spec *spec, gage_buf *out);
+gage_rc spec_decode(gage_slice bytes, struct cred_spec *spec);
+
+/* The service's store with its patterns filled in for the acting uid. */
+struct cred_store {
+    gss_key_value_element_desc rows[CONF_STORE_MAX + 2];
+    size_t count;
+    char *text[CONF_STORE_MAX + 2]; /* owned */
+};
+void store_free(struct cred_store *store);
+typedef struct cred_store cred_store;
+GAGE_AUTO_DEFINE(cred_store, store_free)
+bool store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store);
+const char *store_find(const struct cred_store *store, const char *key);
+/* Adds a row; replaces one of the same key. */
+bool store_set(struct call *call, struct cred_store *store, const char *key, const char *value);
+
+/* Acquires it. False with the call's status set. */
+bool spec_acquire(struct call *call, const struct cred_spec *spec, const struct cred_store *store, gss_cred_id_t *cred);
+
+/* A name for a ticket cache in memory that nothing else uses; and the end of such a cache. */
+void memory_ccache_name(char *name, size_t size);
+void memory_ccache_destroy(const char *name);
+
+#endif

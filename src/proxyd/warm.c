@@ -1,0 +1,532 @@
+#include "proxyd/warm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <krb5.h>
+
+#include "proxyd/mech.h"
+
+#define BUCKETS 256
+#define IDLE_MAX 16
+#define UNUSED_SECONDS 600
+#define ENDLESS_REFRESH 3600 /* seconds after which even a credential without an end is acquired anew */
+#define RETRY_SECONDS 30     /* between attempts to renew one that still serves */
+
+enum warm_state { MAKING, READY, FAILED };
+
+struct warm_entry {
+    struct warm_entry *next;
+    uint8_t digest[SHA256_LEN];
+    int refs; /* the table's and each use's; under the pool's lock */
+    enum warm_state state;
+    bool linked, renewing;
+    uint64_t generation;
+    int64_t made, expires, renew_at, last_used; /* expires 0: no end */
+    gss_cred_id_t idle[IDLE_MAX];
+    size_t idle_count;
+    char ccache[64]; /* its cache in memory, empty where it has none */
+    gssx_cred described;
+    gage_buf handle;
+    gage_buf copy; /* exported form, where cloning needs it */
+    struct gss_status failure;
+};
+
+struct warm_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t made;
+    struct warm_entry *buckets[BUCKETS];
+    char default_keytab[512];
+};
+
+struct warm_pool *
+warm_new(void)
+{
+    struct warm_pool *pool = calloc(1, sizeof *pool);
+    krb5_context context = NULL;
+    if (pool == NULL)
+        return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->made, NULL);
+    if (krb5_init_context(&context) == 0) {
+        (void)krb5_kt_default_name(context, pool->default_keytab, sizeof pool->default_keytab);
+        krb5_free_context(context);
+    }
+    return pool;
+}
+
+static void
+entry_free(struct warm_entry *e)
+{
+    OM_uint32 minor;
+    while (e->idle_count > 0)
+        gss_release_cred(&minor, &e->idle[--e->idle_count]);
+    if (e->ccache[0] != '\0')
+        memory_ccache_destroy(e->ccache);
+    xdr_free(GSSX_XDR(gssx_cred), &e->described);
+    gage_buf_free(&e->handle);
+    gage_buf_free(&e->copy);
+    free(e);
+}
+
+/* With the lock held. Gives the entry to free, if nobody has it any more: that is done without the lock. */
+static struct warm_entry *
+unref(struct warm_entry *e)
+{
+    return --e->refs == 0 ? e : NULL;
+}
+
+static struct warm_entry **
+bucket_of(struct warm_pool *pool, const uint8_t digest[SHA256_LEN])
+{
+    return &pool->buckets[digest[0]];
+}
+
+static void
+link_entry(struct warm_pool *pool, struct warm_entry *e)
+{
+    struct warm_entry **bucket = bucket_of(pool, e->digest);
+    e->next = *bucket;
+    *bucket = e;
+    e->linked = true;
+    e->refs++;
+}
+
+/* Takes it out of the table, whose reference the caller then has to drop. */
+static bool
+unlink_entry(struct warm_pool *pool, struct warm_entry *e)
+{
+    if (!e->linked)
+        return false;
+    for (struct warm_entry **p = bucket_of(pool, e->digest); *p != NULL; p = &(*p)->next) {
+        if (*p == e) {
+            *p = e->next;
+            break;
+        }
+    }
+    e->linked = false;
+    return true;
+}
+
+static struct warm_entry *
+find_entry(struct warm_pool *pool, const uint8_t digest[SHA256_LEN])
+{
+    struct warm_entry *e = *bucket_of(pool, digest);
+    while (e != NULL && memcmp(e->digest, digest, SHA256_LEN) != 0)
+        e = e->next;
+    return e;
+}
+
+/* ---- what two calls have to share ---- */
+
+/* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
+static const char *
+path_of(const char *value)
+{
+    if (value[0] == '/')
+        return value;
+    const char *colon = strchr(value, ':');
+    return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
+}
+
+/* Which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
+static void
+put_identity(gage_buf *key, const char *path, bool grows)
+{
+    struct statx st;
+    memset(&st, 0, sizeof st);
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
+        put_u8(key, 0);
+        return;
+    }
+    put_u8(key, 1);
+    put_u64(key, st.stx_ino);
+    put_u64(key, ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor);
+    const struct statx_timestamp *t = grows ? &st.stx_btime : &st.stx_mtime;
+    put_u64(key, (uint64_t)t->tv_sec);
+    put_u64(key, t->tv_nsec);
+    put_u64(key, grows ? 0 : st.stx_size);
+}
+
+/* False where something behind the credential cannot be watched: then it is not kept. */
+static bool
+make_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, const struct cred_store *store,
+            uint8_t digest[SHA256_LEN])
+{
+    AUTO(gage_buf) key = GAGE_BUF(65536);
+    bool watched = true;
+    put_vec16(&key, slice_str(call->service->name));
+    put_u64(&key, call->conf->generation);
+    put_u32(&key, call->peer->uid);
+    spec_encode(spec, &key);
+    for (size_t i = 0; i < store->count; i++) {
+        const char *row = store->rows[i].key, *value = store->text[i], *path = path_of(value);
+        put_vec16(&key, slice_str(row));
+        put_vec16(&key, slice_str(value));
+        if (path != NULL)
+            put_identity(&key, path, strcmp(row, "ccache") == 0);
+        else if (strcmp(row, "ccache") == 0)
+            watched = false;
+    }
+    if (store_find(store, "keytab") == NULL && path_of(pool->default_keytab) != NULL)
+        put_identity(&key, path_of(pool->default_keytab), false);
+    if (store->count == 0 && spec->usage != GSS_C_ACCEPT) /* the daemon's own default cache */
+        watched = false;
+    return watched && gage_ok(buf_check(&key, NULL)) && gage_ok(sha256_of(gage_buf_slice(&key), digest));
+}
+
+/* ---- making ---- */
+
+static int64_t
+end_of(const gssx_cred *described, int64_t now)
+{
+    uint64_t least = UINT32_MAX;
+    for (u_int i = 0; i < described->elements.elements_len; i++) {
+        const gssx_cred_element *e = &described->elements.elements_val[i];
+        if (e->cred_usage != GSSX_C_ACCEPT && e->initiator_time_rec < least)
+            least = e->initiator_time_rec;
+    }
+    return least == UINT32_MAX ? 0 : now + (int64_t)least;
+}
+
+static bool
+needs_memory_ccache(const struct call *call, const struct cred_spec *spec, const struct cred_store *store)
+{
+    return store->count > 0 && spec->usage != GSS_C_ACCEPT && store_find(store, "ccache") == NULL &&
+           (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) != 0;
+}
+
+/* A credential got by impersonation is copied from this rather than asked of the KDC again. */
+static bool
+keep_copy(struct call *call, gss_cred_id_t cred, gage_buf *copy)
+{
+    AUTO(gss_owned_buffer) token = GSS_C_EMPTY_BUFFER;
+    OM_uint32 minor, major = gss_export_cred(&minor, cred, &token);
+    if (GSS_ERROR(major))
+        return status_set(&call->status, major, minor, GSS_C_NO_OID);
+    put_bytes(copy, gss_slice(&token));
+    gage_wipe(token.value, token.length);
+    return !copy->bad || status_fail(&call->status, GSS_S_FAILURE, E2BIG, "the credential is too large to keep");
+}
+
+/* Acquires and describes; the first credential becomes idle. */
+static bool
+make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e)
+{
+    AUTO(gss_cred_id_t) cred = GSS_C_NO_CREDENTIAL;
+    if (needs_memory_ccache(call, spec, store)) {
+        memory_ccache_name(e->ccache, sizeof e->ccache);
+        if (!store_set(call, store, "ccache", e->ccache))
+            return false;
+    }
+    if (!spec_acquire(call, spec, store, &cred) || !cred_describe(cred, &e->described, &call->status))
+        return false;
+    if (spec->impersonate && !keep_copy(call, cred, &e->copy))
+        return false;
+    e->generation = call->conf->generation;
+    e->made = call->now;
+    e->expires = end_of(&e->described, call->now);
+    e->renew_at = e->expires == 0 ? call->now + ENDLESS_REFRESH : call->now + (e->expires - call->now) * 2 / 3;
+    if (e->expires != 0 && e->expires - call->now < call->service->min_lifetime)
+        return status_fail(&call->status, GSS_S_CREDENTIALS_EXPIRED, ETIME,
+                           "the credential lives for %lld seconds only, and min_lifetime is %lld: get a new ticket",
+                           (long long)(e->expires - call->now), (long long)call->service->min_lifetime);
+    e->idle[e->idle_count++] = cred;
+    cred = GSS_C_NO_CREDENTIAL;
+    return true;
+}
+
+static struct warm_entry *
+new_entry(const uint8_t digest[SHA256_LEN])
+{
+    struct warm_entry *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return NULL;
+    e->refs = 1;
+    e->handle = GAGE_BUF(SPEC_BYTES_MAX + 512);
+    e->copy = GAGE_BUF(VAULT_PAYLOAD_MAX);
+    if (digest != NULL)
+        memcpy(e->digest, digest, SHA256_LEN);
+    return e;
+}
+
+/* Another credential like the entry's. */
+static bool
+clone_cred(struct call *call, const struct cred_spec *spec, struct cred_store *store, const struct warm_entry *e,
+           gss_cred_id_t *cred)
+{
+    if (e->copy.n > 0) {
+        gss_buffer_desc token = {e->copy.n, e->copy.p};
+        OM_uint32 minor, major = gss_import_cred(&minor, &token, cred);
+        return status_set(&call->status, major, minor, GSS_C_NO_OID);
+    }
+    if (e->ccache[0] != '\0' && !store_set(call, store, "ccache", e->ccache))
+        return false;
+    return spec_acquire(call, spec, store, cred);
+}
+
+/* ---- taking ---- */
+
+/* With the lock held: an idle credential, or none. */
+static gss_cred_id_t
+pop(struct warm_entry *e, int64_t now)
+{
+    e->last_used = now;
+    return e->idle_count > 0 ? e->idle[--e->idle_count] : GSS_C_NO_CREDENTIAL;
+}
+
+/* Makes an entry for the table; others wait for it meanwhile. Called and returns with the lock held. */
+static bool
+make_shared(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, struct cred_store *store,
+            struct warm_entry *e)
+{
+    pthread_mutex_unlock(&pool->lock);
+    bool good = make(call, spec, store, e);
+    /* Acquiring may have made the ticket cache that the key speaks of. */
+    uint8_t digest[SHA256_LEN];
+    AUTO(cred_store) again = {0};
+    bool keep = good && store_expand(call, spec, &again) && make_digest(pool, call, spec, &again, digest);
+    pthread_mutex_lock(&pool->lock);
+    e->state = good ? READY : FAILED;
+    if (!good)
+        e->failure = call->status;
+    if (unlink_entry(pool, e))
+        e->refs--;
+    if (keep && find_entry(pool, digest) == NULL) {
+        memcpy(e->digest, digest, sizeof digest);
+        link_entry(pool, e);
+    }
+    pthread_cond_broadcast(&pool->made);
+    return good;
+}
+
+/* Whether it still serves; an entry past its end leaves the table. With the lock held. */
+static bool
+fresh(struct warm_pool *pool, const struct call *call, struct warm_entry *e)
+{
+    if (e->expires == 0 ||
+        e->expires - call->now >= (call->service->min_lifetime > 0 ? call->service->min_lifetime : 1))
+        return true;
+    if (unlink_entry(pool, e))
+        e->refs--;
+    return false;
+}
+
+/* Past two thirds of its life: one caller acquires a successor while the others go on with this one. With the lock held. */
+static struct warm_entry *
+renew(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, struct cred_store *store,
+      struct warm_entry *e)
+{
+    if (e->renewing || call->now < e->renew_at)
+        return e;
+    struct warm_entry *successor = new_entry(e->digest);
+    if (successor == NULL)
+        return e;
+    e->renewing = true;
+    pthread_mutex_unlock(&pool->lock);
+    AUTO(cred_store) own = {0};
+    bool good = store_expand(call, spec, &own) && make(call, spec, &own, successor);
+    pthread_mutex_lock(&pool->lock);
+    e->renewing = false;
+    struct warm_entry *dead = NULL, *result = e;
+    if (good && (successor->expires == 0 || successor->expires > e->expires) && e->linked) {
+        successor->state = READY;
+        unlink_entry(pool, e);
+        e->refs--;
+        link_entry(pool, successor);
+        dead = unref(e);
+        result = successor;
+    } else {
+        e->renew_at = call->now + RETRY_SECONDS;
+        dead = unref(successor);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (dead != NULL)
+        entry_free(dead);
+    if (result == e)
+        status_clear(&call->status);
+    pthread_mutex_lock(&pool->lock);
+    return result;
+}
+
+/* The table's entry for the digest, ready to serve, with a reference for the caller; NULL with the status set. With the lock held. */
+static struct warm_entry *
+find_or_make(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, struct cred_store *store,
+             const uint8_t digest[SHA256_LEN])
+{
+    struct warm_entry *e = find_entry(pool, digest);
+    if (e == NULL || (e->state == READY && !fresh(pool, call, e))) {
+        e = new_entry(digest);
+        if (e == NULL) {
+            status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
+            return NULL;
+        }
+        link_entry(pool, e);
+        (void)make_shared(pool, call, spec, store, e);
+    } else {
+        e->refs++;
+        while (e->state == MAKING)
+            pthread_cond_wait(&pool->made, &pool->lock);
+        if (e->state == READY)
+            e = renew(pool, call, spec, store, e);
+    }
+    if (e->state == READY)
+        return e;
+    call->status = e->failure;
+    call->status.mech.elements = call->status.mech_bytes;
+    struct warm_entry *dead = unref(e);
+    if (dead != NULL)
+        entry_free(dead);
+    return NULL;
+}
+
+static bool
+take_unwatched(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_use *use)
+{
+    struct warm_entry *e = new_entry(NULL);
+    if (e == NULL)
+        return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
+    if (!make(call, spec, store, e)) {
+        entry_free(e);
+        return false;
+    }
+    *use = (struct warm_use){e, pop(e, call->now)};
+    return true;
+}
+
+bool
+warm_take(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, struct warm_use *use)
+{
+    AUTO(cred_store) store = {0};
+    uint8_t digest[SHA256_LEN];
+    *use = (struct warm_use){0};
+    if (!store_expand(call, spec, &store))
+        return false;
+    if (!make_digest(pool, call, spec, &store, digest))
+        return take_unwatched(call, spec, &store, use);
+    pthread_mutex_lock(&pool->lock);
+    struct warm_entry *e = find_or_make(pool, call, spec, &store, digest);
+    if (e != NULL)
+        *use = (struct warm_use){e, pop(e, call->now)};
+    pthread_mutex_unlock(&pool->lock);
+    if (e == NULL)
+        return false;
+    if (use->cred != GSS_C_NO_CREDENTIAL || clone_cred(call, spec, &store, e, &use->cred))
+        return true;
+    warm_give(pool, use, false);
+    return false;
+}
+
+void
+warm_give(struct warm_pool *pool, struct warm_use *use, bool good)
+{
+    struct warm_entry *e = use->entry;
+    gss_cred_id_t cred = use->cred;
+    OM_uint32 minor;
+    *use = (struct warm_use){0};
+    if (e == NULL)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    if (good && e->linked && e->idle_count < IDLE_MAX && cred != GSS_C_NO_CREDENTIAL) {
+        e->idle[e->idle_count++] = cred;
+        cred = GSS_C_NO_CREDENTIAL;
+    }
+    struct warm_entry *dead = unref(e);
+    pthread_mutex_unlock(&pool->lock);
+    if (cred != GSS_C_NO_CREDENTIAL)
+        gss_release_cred(&minor, &cred);
+    if (dead != NULL)
+        entry_free(dead);
+}
+
+/* ---- describing ---- */
+
+static bool
+copy_described(const struct warm_entry *e, gssx_cred *to)
+{
+    AUTO(gage_buf) bytes = GAGE_BUF(1 << 20);
+    gssx_cred copy = e->described;
+    return gage_ok(gssx_encode(GSSX_XDR(gssx_cred), &copy, &bytes)) &&
+           gage_ok(gssx_decode(GSSX_XDR(gssx_cred), gage_buf_slice(&bytes), to));
+}
+
+/* The handle is the same for every call that means the same, so one is sealed and kept. */
+static bool
+put_handle(struct call *call, struct warm_entry *e, const struct cred_spec *spec, octet_string *to)
+{
+    struct warm_pool *pool = call->engine->warm;
+    AUTO(gage_buf) payload = GAGE_BUF(SPEC_BYTES_MAX), handle = GAGE_BUF(SPEC_BYTES_MAX + 512);
+    struct handle_scope scope = call_scope(call);
+    pthread_mutex_lock(&pool->lock);
+    put_bytes(&handle, gage_buf_slice(&e->handle));
+    pthread_mutex_unlock(&pool->lock);
+    if (handle.n > 0)
+        return gssx_put(to, gage_buf_slice(&handle));
+    put_u8(&payload, 'S');
+    spec_encode(spec, &payload);
+    if (!gage_ok(vault_seal(call->engine->vault, HANDLE_CRED, &scope, oid_slice(&spec->mechs[0]), 0,
+                            gage_buf_slice(&payload), &handle)))
+        return false;
+    pthread_mutex_lock(&pool->lock);
+    if (e->handle.n == 0)
+        put_bytes(&e->handle, gage_buf_slice(&handle));
+    pthread_mutex_unlock(&pool->lock);
+    return gssx_put(to, gage_buf_slice(&handle));
+}
+
+bool
+warm_describe(struct call *call, struct warm_use *use, const struct cred_spec *spec, gssx_cred *to)
+{
+    uint64_t passed = (uint64_t)(call->now > use->entry->made ? call->now - use->entry->made : 0);
+    if (!copy_described(use->entry, to))
+        return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
+    for (u_int i = 0; i < to->elements.elements_len; i++) {
+        gssx_cred_element *e = &to->elements.elements_val[i];
+        if (e->initiator_time_rec != GSS_C_INDEFINITE)
+            e->initiator_time_rec -= e->initiator_time_rec > passed ? passed : e->initiator_time_rec;
+    }
+    return put_handle(call, use->entry, spec, &to->cred_handle_reference) ||
+           status_fail(&call->status, GSS_S_FAILURE, EIO, "the credential handle could not be sealed");
+}
+
+void
+warm_sweep(struct warm_pool *pool, int64_t now, uint64_t oldest_generation)
+{
+    struct warm_entry *dead = NULL;
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct warm_entry *e = pool->buckets[i], *next; e != NULL; e = next) {
+            next = e->next;
+            bool old = e->generation < oldest_generation || now - e->last_used > UNUSED_SECONDS;
+            if (e->state != READY || !old || !unlink_entry(pool, e))
+                continue;
+            if (unref(e) != NULL) {
+                e->next = dead;
+                dead = e;
+            }
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    while (dead != NULL) {
+        struct warm_entry *e = dead;
+        dead = e->next;
+        entry_free(e);
+    }
+}
+
+void
+warm_free(struct warm_pool **pool)
+{
+    if (*pool == NULL)
+        return;
+    warm_sweep(*pool, INT64_MAX, UINT64_MAX);
+    pthread_mutex_destroy(&(*pool)->lock);
+    pthread_cond_destroy(&(*pool)->made);
+    free(*pool);
+    *pool = NULL;
+}
