@@ -1,0 +1,324 @@
+/* gage-proxyd: purge, read, open, drop, sandbox, loop. That order is the security argument: sockets and keys are opened while we may,
+ * then privileges go, then the system calls, and only then the first byte of a client is read. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "app/mechs.h"
+#include "app/service.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "proxyd/extract.h"
+#include "proxyd/metrics.h"
+#include "proxyd/options.h"
+#include "proxyd/process.h"
+#include "proxyd/server.h"
+
+#define TICK_MS 250
+#define POLLED_MAX 256
+
+static struct server server;
+
+struct daemon {
+    struct options options;
+    struct conf_source source;
+    char user_socket[SOCKET_PATH_MAX];
+    int signals;
+    struct listener *metrics;
+    bool kernel_told;
+};
+
+static void
+say(const char *line)
+{
+    fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+}
+
+static void
+log_warnings(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->warning_count; i++)
+        LOG(&ev_config_warning, F_TEXT("warning", conf->warnings[i]));
+}
+
+static void
+apply_options(const struct options *o, struct conf *conf)
+{
+    conf->settings.debug = conf->settings.debug || o->debug;
+    conf->settings.syslog_status = conf->settings.syslog_status || o->syslog_status;
+    if (o->debug_level >= 0)
+        conf->settings.debug_level = o->debug_level;
+}
+
+static gage_rc
+read_conf(struct daemon *d, struct conf **conf, struct gage_err *err)
+{
+    TRY(conf_read(&d->source, conf, err));
+    apply_options(&d->options, *conf);
+    return GAGE_DONE;
+}
+
+/* ---- once ---- */
+
+/* Our own GSS calls must not come back to us; in user mode there may be a system daemon behind, which is the point. */
+static void
+set_environment(const struct conf *conf, bool user_mode)
+{
+    if (!user_mode)
+        setenv("GSS_USE_PROXY", "no", 1);
+    const char *cache = conf->settings.replay_cache;
+    if (cache != NULL)
+        setenv("KRB5RCACHENAME", strcmp(cache, "none") == 0 ? "none:" : cache, 1);
+    else if (!user_mode && getenv("KRB5RCACHENAME") == NULL && getenv("KRB5RCACHEDIR") == NULL && geteuid() == 0 &&
+             gage_ok(folder_make("/run/gssproxy", 0700, NULL)))
+        setenv("KRB5RCACHENAME", "file2:/run/gssproxy/replay", 1); /* tmpfs: it outlives us and not the machine */
+}
+
+static gage_rc
+block_signals(int *fd, struct gage_err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    *fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (*fd < 0)
+        return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot receive signals");
+    return GAGE_DONE;
+}
+
+static void
+tell_kernel(struct daemon *d)
+{
+    struct epoch *e = server_epoch(&server);
+    for (size_t i = 0; i < e->conf->service_count && !d->kernel_told; i++) {
+        if (!e->conf->services[i].kernel_nfsd)
+            continue;
+        d->kernel_told = true;
+        kernel_register(e->conf->settings.kernel_registration);
+    }
+    epoch_unref(&e);
+}
+
+static gage_rc
+give_up_privileges(const struct proxyd_settings *settings, bool user_mode, struct gage_err *err)
+{
+    struct gage_err why;
+    if (settings->run_as_user != NULL && !user_mode)
+        TRY(process_become(settings->run_as_user, settings->state_dir, err));
+    if (settings->sandbox && !gage_ok(process_sandbox(&why)))
+        LOG(&ev_config_warning, F_TEXT("warning", why.text));
+    return GAGE_DONE;
+}
+
+/* Everything up to the ready line. */
+static gage_rc
+start(struct daemon *d, struct conf *conf, struct gage_err *err)
+{
+    bool user_mode = d->options.user_mode;
+    server.user_mode = user_mode;
+    set_environment(conf, user_mode);
+    gage_rc rc = block_signals(&d->signals, err);
+    if (gage_ok(rc))
+        rc = server_init(&server, user_mode ? NULL : conf->settings.state_dir, err);
+    server.user_mode = user_mode;
+    if (gage_ok(rc) && conf->settings.metrics_socket != NULL)
+        rc = listen_open(conf->settings.metrics_socket, true, &d->metrics, err);
+    if (!gage_ok(rc)) {
+        conf_unref(&conf);
+        return rc;
+    }
+    TRY(server_apply(&server, conf, service_sockets(), err));
+    struct epoch *e = server_epoch(&server);
+    rc = give_up_privileges(&e->conf->settings, user_mode, err);
+    if (gage_ok(rc))
+        rc = pool_start(&server, err);
+    if (gage_ok(rc))
+        process_ready(e->conf->settings.pid_file);
+    epoch_unref(&e);
+    return rc;
+}
+
+/* ---- for ever ---- */
+
+static void
+reload(struct daemon *d)
+{
+    struct gage_err err;
+    struct conf *conf = NULL;
+    service_reloading();
+    gage_rc rc = d->options.user_mode ? GAGE_DONE : read_conf(d, &conf, &err);
+    if (gage_ok(rc) && conf != NULL) {
+        log_warnings(conf);
+        rc = server_apply(&server, conf, 0, &err);
+    }
+    if (gage_ok(rc)) {
+        say("New config loaded successfully.");
+        tell_kernel(d);
+    } else {
+        LOG(&ev_reload_failed, F_ERR(&err));
+    }
+    service_ready("serving");
+}
+
+/* False where the daemon is to end. */
+static bool
+take_signals(struct daemon *d)
+{
+    struct signalfd_siginfo info;
+    while (read(d->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo != SIGHUP)
+            return false;
+        reload(d);
+    }
+    return true;
+}
+
+static void
+answer_metrics(int listener)
+{
+    for (int i = 0; i < 16; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            return;
+        metrics_answer(&server, fd);
+    }
+}
+
+/* User mode ends when nobody asked for something for a while. */
+static bool
+idled_out(const struct daemon *d)
+{
+    int64_t limit = d->options.idle_timeout * 1000;
+    if (!d->options.user_mode || limit == 0)
+        return false;
+    return now_ms() - __atomic_load_n(&server.last_activity_ms, __ATOMIC_RELAXED) >= limit;
+}
+
+static bool
+poll_once(struct daemon *d)
+{
+    struct pollfd polled[POLLED_MAX] = {{d->signals, POLLIN, 0}, {d->metrics != NULL ? d->metrics->fd : -1, POLLIN, 0}};
+    struct listener *listeners[POLLED_MAX] = {NULL};
+    nfds_t n = 2;
+    for (struct listener *l = server.listeners; l != NULL && n < POLLED_MAX; l = l->next) {
+        listeners[n] = l;
+        polled[n++] = (struct pollfd){l->fd, POLLIN, 0};
+    }
+    if (poll(polled, n, TICK_MS) > 0) {
+        for (nfds_t i = 2; i < n; i++)
+            if (polled[i].revents != 0)
+                listen_accept(&server, listeners[i]);
+        if (polled[1].revents != 0)
+            answer_metrics(d->metrics->fd);
+        if (polled[0].revents != 0 && !take_signals(d))
+            return false;
+    }
+    return true;
+}
+
+static void
+serve(struct daemon *d)
+{
+    int64_t next_tick = 0;
+    while (poll_once(d)) {
+        if (now_ms() >= next_tick) {
+            server_tick(&server);
+            next_tick = now_ms() + TICK_MS;
+        }
+        if (idled_out(d)) {
+            say("Terminating, after idling");
+            break;
+        }
+    }
+    service_stopping();
+    listen_close(&d->metrics);
+    server_stop(&server);
+}
+
+/* ---- actions ---- */
+
+static int
+fail(const struct gage_err *err)
+{
+    LOG(&ev_start_failed, F_ERR(err));
+    return gage_exit_status(err->code);
+}
+
+static int
+run(struct daemon *d, struct conf *conf)
+{
+    struct gage_err err;
+    log_warnings(conf);
+    if (!d->options.interactive && !d->options.user_mode && !gage_ok(process_background(&err)))
+        return fail(&err);
+    if (!gage_ok(start(d, conf, &err)))
+        return fail(&err);
+    say("Initialization complete.");
+    service_ready("serving");
+    tell_kernel(d);
+    serve(d);
+    _exit(0); /* threads may be inside the GSS library: no destructor runs under them */
+}
+
+static int
+act(struct daemon *d, struct conf *conf)
+{
+    struct gage_err err;
+    AUTO(gage_buf) text = GAGE_BUF(16 << 20);
+    gage_rc rc = GAGE_DONE;
+    switch (d->options.action) {
+    case ACTION_CHECK:
+        log_warnings(conf);
+        printf("the configuration is good: %zu service%s\n", conf->service_count, conf->service_count == 1 ? "" : "s");
+        break;
+    case ACTION_PRINT_CONFIG:
+        conf_show(conf, &text);
+        rc = file_write_fd(STDOUT_FILENO, "standard output", gage_buf_slice(&text), &err);
+        break;
+    case ACTION_EXTRACT:
+        set_environment(conf, false);
+        rc = extract_ccache(conf, conf->settings.state_dir, d->options.extract_ccache, d->options.into_ccache, &err);
+        break;
+    default:
+        return run(d, conf);
+    }
+    conf_unref(&conf);
+    return gage_ok(rc) ? 0 : fail(&err);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct daemon d = {.signals = -1};
+    struct gage_err err;
+    struct conf *conf = NULL;
+    process_harden();
+    gage_rc rc = options_read(argc, argv, &d.options, &err);
+    if (!gage_ok(rc))
+        return fail(&err);
+    if (d.options.action == ACTION_VERSION || d.options.action == ACTION_HELP) {
+        printf("%s", d.options.action == ACTION_HELP ? options_help : "gage-proxyd " GAGE_VERSION "\n");
+        return 0;
+    }
+    (void)mechs_find(NULL); /* the OTC mechanism is optional: a service that names it will say so */
+    d.source = (struct conf_source){d.options.config, d.options.config_dir, d.options.socket, d.options.user_mode};
+    if (d.options.user_mode && d.options.socket == NULL && d.options.action == ACTION_SERVE) {
+        rc = process_user_socket(d.user_socket, sizeof d.user_socket, &err);
+        if (!gage_ok(rc))
+            return fail(&err);
+        d.source.socket = d.user_socket;
+    }
+    rc = read_conf(&d, &conf, &err);
+    return gage_ok(rc) ? act(&d, conf) : fail(&err);
+}

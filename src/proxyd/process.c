@@ -1,0 +1,109 @@
+#include "proxyd/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static int ready_pipe = -1;
+
+/* In the parent: ends as the child begins. */
+static void
+wait_for_child(int from, pid_t child)
+{
+    char byte;
+    int status = 0;
+    if (read(from, &byte, 1) == 1)
+        _exit(0);
+    waitpid(child, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+gage_rc
+process_background(struct gage_err *err)
+{
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+        return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot make a pipe");
+    pid_t child = fork();
+    if (child < 0)
+        return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot fork");
+    if (child > 0) {
+        close(pipes[1]);
+        wait_for_child(pipes[0], child);
+    }
+    close(pipes[0]);
+    setsid();
+    ready_pipe = pipes[1];
+    return GAGE_DONE;
+}
+
+/* A journal or file stays; a terminal or somebody's pipe is let go, so that nobody waits for its end. */
+static void
+let_go_of_output(void)
+{
+    AUTO(gage_fd) null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct stat st;
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    bool keep = getenv("JOURNAL_STREAM") != NULL || (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode));
+    if (!keep)
+        dup2(null, STDERR_FILENO);
+}
+
+void
+process_ready(const char *pid_file)
+{
+    char text[16];
+    if (ready_pipe < 0)
+        return;
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (pid_file != NULL && pid_file[0] != '\0')
+        (void)file_replace(pid_file, slice_str(text), 0644, NULL);
+    let_go_of_output();
+    ssize_t ignored = write(ready_pipe, "", 1);
+    (void)ignored;
+    close(ready_pipe);
+    ready_pipe = -1;
+}
+
+gage_rc
+process_become(const char *user, const char *state_dir, struct gage_err *err)
+{
+    char path[4096];
+    struct passwd *found = getpwnam(user);
+    REQUIRE(found != NULL, err, GAGE_E_CONFIG, "run_as_user = %s: there is no such user", user);
+    if (found->pw_uid == geteuid())
+        return GAGE_DONE;
+    snprintf(path, sizeof path, "%s/gage-handles.key", state_dir);
+    (void)!chown(path, found->pw_uid, found->pw_gid);
+    if (initgroups(user, found->pw_gid) != 0 || setresgid(found->pw_gid, found->pw_gid, found->pw_gid) != 0 ||
+        setresuid(found->pw_uid, found->pw_uid, found->pw_uid) != 0)
+        return gage_fail_sys(err, GAGE_E_CONFIG, errno, "cannot become the user %s", user);
+    REQUIRE(found->pw_uid == 0 || setuid(0) != 0, err, GAGE_E_INTERNAL, "privileges came back after becoming %s", user);
+    return GAGE_DONE;
+}
+
+gage_rc
+process_user_socket(char *path, size_t size, struct gage_err *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    struct stat st;
+    REQUIRE(runtime != NULL && runtime[0] == '/' && stat(runtime, &st) == 0 && S_ISDIR(st.st_mode), err, GAGE_E_CONFIG,
+            "user mode needs $XDG_RUNTIME_DIR, or --socket");
+    int n = snprintf(path, size, "%s/gssproxy", runtime);
+    REQUIRE(n > 0 && (size_t)n + 16 < size, err, GAGE_E_CONFIG, "$XDG_RUNTIME_DIR is too long");
+    TRY(folder_make(path, 0700, err));
+    strcat(path, "/default.sock");
+    return GAGE_DONE;
+}

@@ -1,0 +1,170 @@
+/* server.h - the daemon's moving parts: listeners, connections, requests, gates, threads. ARCHITECTURE.md tells the life of a request.
+ *
+ * Threads. The main thread accepts, reloads, watches deadlines and idle connections. Worker threads wait on one epoll set in which each
+ * connection is armed for one event at a time: the thread that gets the event reads exactly one record, arms the connection again, and
+ * executes what it read, once another thread is waiting. Calls inside GSS or NSS are counted per service by its gate.
+ *
+ * Locks, in the order in which they may nest: server.lock > conn.lock; gate.lock and watch_lock are leaves. A connection is found by the
+ * key of its event under server.lock, so that one that ended meanwhile is not touched. */
+#ifndef GAGE_PROXYD_SERVER_H
+#define GAGE_PROXYD_SERVER_H
+
+#include <pthread.h>
+
+#include "proxyd/call.h"
+#include "rpc/call.h"
+#include "rpc/record.h"
+
+#define SOCKET_PATH_MAX 108
+
+/* One uid's share. Never freed while the daemon runs; counters under server.lock or atomic. */
+struct account {
+    struct account *next;
+    uid_t uid;
+    int64_t connections;     /* under server.lock */
+    int64_t requests, bytes; /* atomic */
+    bool stalled;            /* some connection of its waits for the share to shrink; atomic */
+};
+
+struct request;
+
+/* At most max_blocked calls of a service are inside GSS or NSS; others wait in the order in which they came. Shared by all
+ * configurations that name the service. */
+struct gate {
+    struct gate *next;
+    char *name;
+    pthread_mutex_t lock;
+    int64_t inside, queued;
+    int64_t connections; /* atomic */
+    struct request *first, *last;
+};
+
+/* A configuration in force, with the gate of each service. */
+struct epoch {
+    int refs; /* atomic */
+    struct conf *conf;
+    struct gate **gates; /* by service index */
+};
+
+struct listener {
+    struct listener *next;
+    int fd;
+    bool inherited; /* passed by the service manager: not ours to remove */
+    char path[SOCKET_PATH_MAX];
+};
+
+struct server;
+
+struct conn {
+    struct conn *next, *previous; /* of server.conns; under server.lock */
+    struct server *server;
+    struct account *account;
+    struct gate *gate; /* of the service it matched when it came, for its limit; NULL where none did */
+    int refs;          /* atomic */
+    uint64_t key;      /* what its events carry: serial number and descriptor */
+    int fd;
+    int64_t max_requests;
+    char socket[SOCKET_PATH_MAX];
+    struct peer peer;
+    pthread_mutex_t lock; /* what follows */
+    struct record_in in;
+    gage_buf out;
+    size_t sent;                                  /* of out */
+    int64_t in_flight, last_active, record_began; /* milliseconds; record_began 0: none begun */
+    bool dead, stalled;
+};
+
+struct request {
+    struct request *next;                        /* in its gate's queue */
+    struct request *watch_next, *watch_previous; /* while it may run out of time; under watch_lock */
+    struct conn *conn;
+    struct epoch *epoch;
+    const struct service *service;
+    struct gate *gate;
+    gage_buf message;
+    struct rpc_call rpc;
+    int64_t arrived_us, deadline_ms;
+    int answered; /* atomic: whoever sets it from 0 sends the reply */
+};
+
+struct server {
+    struct engine engine;
+    int epoll;
+    pthread_mutex_t lock; /* epoch, conns, accounts, gates, listeners */
+    struct epoch *epoch;
+    uint64_t generations;
+    struct conn *conns;
+    struct conn **slots; /* by descriptor */
+    int slot_count;
+    uint32_t conn_serial;
+    int64_t conn_count, conn_limit;
+    int64_t limit_requests, limit_bytes; /* of one uid; atomic */
+    struct account *accounts;
+    struct gate *gates;
+    struct listener *listeners;
+    int spare_fd; /* given up for a moment when descriptors run out */
+    pthread_mutex_t watch_lock;
+    struct request *watched;
+    int64_t threads, idle_threads; /* atomic */
+    int stopping;                  /* atomic */
+    int64_t last_activity_ms;      /* atomic */
+    bool user_mode;
+};
+
+/* ---- server.c ---- */
+gage_rc server_init(struct server *s, const char *state_dir, struct gage_err *err);
+/* Puts the configuration in force: takes the reference; opens the sockets it needs, closes those it does not. On failure the old one
+ * stays and the new one is released. `inherited`: sockets from descriptor SERVICE_FIRST_FD on. */
+gage_rc server_apply(struct server *s, struct conf *conf, int inherited, struct gage_err *err);
+struct epoch *server_epoch(struct server *s); /* with a reference */
+void epoch_unref(struct epoch **epoch);
+/* Once a second: idle connections, deadlines, old credentials, keys. */
+void server_tick(struct server *s);
+/* Waits for what is being executed, at most a few seconds, closes everything, removes the sockets. */
+void server_stop(struct server *s);
+struct account *server_account(struct server *s, uid_t uid); /* with server.lock held */
+int64_t now_ms(void);
+
+/* ---- listen.c ---- */
+gage_rc listen_open(const char *path, bool user_mode, struct listener **out, struct gage_err *err);
+gage_rc listen_adopt(int fd, const char *fallback_path, struct listener **out, struct gage_err *err);
+void listen_close(struct listener **listener);
+/* Accepts all that wait. */
+void listen_accept(struct server *s, struct listener *listener);
+
+/* ---- conn.c ---- */
+/* Takes the descriptor. */
+void conn_new(struct server *s, int fd, const char *socket);
+void conn_unref(struct conn *conn);
+/* An event of the epoll set, by its key: flushes, reads at most one record, arms again; gives the record's request, if one came. */
+struct request *conn_event(struct server *s, uint64_t key, uint32_t events);
+/* Sends a record, or keeps what the socket does not take now. */
+void conn_send(struct conn *conn, gage_buf *record);
+/* A request of it is done. */
+void conn_done(struct conn *conn, int64_t bytes);
+void conn_kill(struct conn *conn);
+
+/* ---- request.c ---- */
+/* Makes a request of a whole record; NULL where the connection is to be closed. */
+struct request *request_new(struct conn *conn, gage_buf *message);
+/* Executes it now, or queues it; then whatever waited behind it. */
+void request_run(struct request *request);
+/* Answers those whose time is over. */
+void requests_expire(struct server *s);
+const struct service *match_service(const struct conf *conf, const struct peer *peer, const char *socket);
+
+/* ---- pool.c ---- */
+gage_rc pool_start(struct server *s, struct gage_err *err);
+/* Makes sure that somebody waits for events while the caller executes. */
+void pool_cover(struct server *s);
+
+/* ---- kernel.c ---- */
+/* Tells the kernel's NFS server that we serve, off the serving threads; again after a reload that brings such a service. */
+void kernel_register(const char *file);
+
+/* ---- events ---- */
+extern const struct log_event ev_conn_limit, ev_conn_descriptors, ev_request_refused, ev_request_late, ev_no_service,
+    ev_bad_message, ev_call_failed, ev_call, ev_reload_failed, ev_kernel_waits, ev_kernel_busy, ev_kernel_done,
+    ev_kernel_failed, ev_config_warning, ev_start_failed, ev_thread_failed;
+
+#endif
