@@ -57,7 +57,7 @@ struct proxyd_settings {
     char *run_as_user;
     int64_t max_connections, max_connections_per_uid, max_requests_per_uid, max_bytes_per_uid, idle_timeout;
     char *state_dir, *metrics_socket, *audit, *replay_cache, *pid_file, *kernel_registration;
-    bool sandbox;
+    bool sandbox, landlock;
 };
 
 /* One value as it stood in a file, in order; what --print-config shows. */

@@ -37,7 +37,8 @@ const struct key_row conf_rows[] = {
     {true, "replay_cache", KEY_TEXT, G(replay_cache), NULL, 0, 0, "Kerberos replay cache of services that name none: file2:PATH, dfl, or none. Default: file2 in /run/gssproxy, or $KRB5RCACHENAME."},
     {true, "pid_file", KEY_TEXT, G(pid_file), "/run/gssproxy.pid", 0, 0, "Holds the daemon's process id when it runs in the background."},
     {true, "kernel_registration", KEY_TEXT, G(kernel_registration), "/proc/net/rpc/use-gss-proxy", 0, 0, "The kernel's file that a service with kernel_nfsd is announced in."},
-    {true, "sandbox", KEY_BOOL, G(sandbox), "yes", 0, 0, "Give up what serving does not need (no_new_privs, seccomp, Landlock)."},
+    {true, "sandbox", KEY_BOOL, G(sandbox), "yes", 0, 0, "Give up what serving does not need (no_new_privs, seccomp)."},
+    {true, "landlock", KEY_BOOL, G(landlock), "no", 0, 0, "With sandbox: Landlock too. Then clients' executables cannot be seen: no service may name a program, and audit lines have none."},
 
     {false, "mechs", KEY_MECHS, S(mechs), NULL, 0, 0, "Mechanisms, separated by commas or spaces: krb5, spnego, otc, or dotted OIDs. Required."},
     {false, "euid", KEY_UID, S(euid), NULL, 0, 0, "The client's uid, number or name. Required."},

@@ -116,7 +116,7 @@ give_up_privileges(const struct proxyd_settings *settings, bool user_mode, struc
     struct gage_err why;
     if (settings->run_as_user != NULL && !user_mode)
         TRY(process_become(settings->run_as_user, settings->state_dir, err));
-    if (settings->sandbox && !gage_ok(process_sandbox(&why)))
+    if (settings->sandbox && !gage_ok(process_sandbox(settings->landlock, &why)))
         LOG(&ev_config_warning, F_TEXT("warning", why.text));
     return GAGE_DONE;
 }

@@ -246,7 +246,10 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
     major = gss_accept_sec_context(&minor, &live->ctx, use->cred, &input,
                                    arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS, &a->source, &a->mech,
                                    token, &a->flags, NULL, arg->ret_deleg_cred ? &a->delegated : NULL);
-    return status_set(&call->status, major, minor, a->mech);
+    gss_const_OID mech = a->mech != GSS_C_NO_OID          ? a->mech
+                         : call->service->mech_count == 1 ? &call->service->mechs[0]
+                                                          : GSS_C_NO_OID;
+    return status_set(&call->status, major, minor, mech);
 }
 
 /* Delegation and the kernel's user: only of an established context. */

@@ -14,6 +14,6 @@ gage_rc process_become(const char *user, const char *state_dir, struct gage_err 
 /* User mode's socket, $XDG_RUNTIME_DIR/gssproxy/default.sock, whose folder is made. */
 gage_rc process_user_socket(char *path, size_t size, struct gage_err *err);
 /* No new privileges, and no system call that serving never needs (sandbox.c). What could not be had is logged and not fatal. */
-gage_rc process_sandbox(struct gage_err *err);
+gage_rc process_sandbox(bool landlock, struct gage_err *err);
 
 #endif

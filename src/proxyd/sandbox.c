@@ -75,8 +75,9 @@ filter_calls(struct gage_err *err)
                        : gage_fail_sys(err, GAGE_E_UNSUPPORTED, -failed, "the system call filter was refused");
 }
 
-/* Landlock, where the kernel has it: no file may be executed, no device made, from any folder. Files stay readable and writable: which
- * caches and keytabs there are is configuration, and the user's rights decide about them. */
+/* Landlock, where it is asked for and the kernel has it: no file may be executed, no device made, from any folder. Files stay readable
+ * and writable: which caches and keytabs there are is configuration, and the user's rights decide about them. A process under Landlock
+ * may not read other processes' /proc/PID/exe: `program` and the audit line's program need that, so it is not the default. */
 static gage_rc
 forbid_execution(struct gage_err *err)
 {
@@ -92,11 +93,11 @@ forbid_execution(struct gage_err *err)
 }
 
 gage_rc
-process_sandbox(struct gage_err *err)
+process_sandbox(bool landlock, struct gage_err *err)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return gage_fail_sys(err, GAGE_E_UNSUPPORTED, errno, "no_new_privs was refused");
-    gage_rc landlock = forbid_execution(err);
+    gage_rc rc = landlock ? forbid_execution(err) : GAGE_DONE;
     TRY(filter_calls(err));
-    return landlock;
+    return rc;
 }

@@ -416,7 +416,9 @@ warm_take(struct warm_pool *pool, struct call *call, const struct cred_spec *spe
     pthread_mutex_unlock(&pool->lock);
     if (e == NULL)
         return false;
-    if (use->cred != GSS_C_NO_CREDENTIAL || clone_cred(call, spec, &store, e, &use->cred))
+    if (use->cred != GSS_C_NO_CREDENTIAL)
+        return status_set(&call->status, GSS_S_COMPLETE, 0, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID);
+    if (clone_cred(call, spec, &store, e, &use->cred))
         return true;
     warm_give(pool, use, false);
     return false;
