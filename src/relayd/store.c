@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define QUEUE_DEFAULT 4096
 #define QUEUE_BYTES ((size_t)256 << 20)
@@ -66,9 +67,9 @@ carries_password(const char *url)
 }
 
 static gage_rc
-load_key(struct store *store, const char *path, uint8_t check[KEYED_LEN], struct gage_err *err)
+load_key(struct store *store, const char *path, bool may_make, uint8_t check[KEYED_LEN], struct gage_err *err)
 {
-    TRY(relay_key_load(path, true, &store->key, err));
+    TRY(relay_key_load(path, may_make, &store->key, err));
     return relay_key_check(&store->key, check);
 }
 
@@ -98,7 +99,9 @@ open_sqlite(struct store *store, const struct store_options *options, struct gag
     REQUIRE(path[0] == '/', err, GAGE_E_USAGE, "the store %s is not of the form sqlite:///PATH", options->url);
     int n = snprintf(key_path, sizeof key_path, "%s.key", path);
     REQUIRE(n > 0 && (size_t)n < sizeof key_path - 16, err, GAGE_E_LIMIT, "the path of the store is too long");
-    TRY(load_key(store, options->key_file != NULL ? options->key_file : key_path, check, err));
+    struct stat st;
+    bool fresh = stat(path, &st) != 0 || st.st_size == 0;
+    TRY(load_key(store, options->key_file != NULL ? options->key_file : key_path, fresh, check, err));
     return sqlite_engine_open(path, check, &hooks, &store->engine, err);
 }
 
@@ -111,7 +114,7 @@ open_postgres(struct store *store, const struct store_options *options, struct g
             "a PostgreSQL store needs a key file: name one, and give all relays on the database the same");
     REQUIRE(!carries_password(options->url), err, GAGE_E_USAGE,
             "the store's URL carries a password, which others can see: put it into ~/.pgpass (or a service file)");
-    TRY(load_key(store, options->key_file, check, err));
+    TRY(load_key(store, options->key_file, true, check, err)); /* a fresh key for an old database is found out below */
     return postgres_engine_open(options->url, check, &hooks, &store->engine, err);
 }
 
