@@ -4,7 +4,7 @@
  * effect is durable (group commit: what is queued while one fsync runs forms the next batch). The effect of a write, the
  * remembered request id with its reply and the new version are one transaction. Reads, wakes and version mismatches see
  * durable state only. What is in the database, and what an owner of a copy can and cannot do: doc/relay-store.md.
- * The requirements cited (R.., A..) are those of doc/tigress.md. */
+ * The requirements cited (R.., A..) are listed in doc/relay.md. */
 #ifndef GAGE_RELAYD_STORE_H
 #define GAGE_RELAYD_STORE_H
 

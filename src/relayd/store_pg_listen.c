@@ -12,7 +12,6 @@
 #include "base/encode.h"
 
 /* A notification is text: "1 INSTANCE" and then, for each change, " TAG:WRITER:VERSION", tag in hexadecimal, numbers in decimal. */
-#define ENTRY_MAX 64
 #define NOTIFICATION_MAX 7900 /* PostgreSQL takes 7999 bytes */
 #define RECONNECT_MS 1000
 
@@ -64,33 +63,51 @@ pg_tell_all(struct pg_engine *s, struct pg_link *link, size_t *sent)
 
 /* ---- hearing ---- */
 
-/* Reads one entry; NULL at the end of the text or at what is not ours. */
-static const char *
-hear_one(struct pg_engine *s, const char *text)
+/* A decimal number up to the next space or the end. */
+static bool
+get_decimal(struct reader *r, uint64_t *value)
+{
+    size_t digits = 0;
+    for (*value = 0; r->left > 0 && r->p[0] >= '0' && r->p[0] <= '9'; digits++) {
+        unsigned digit = get_u8(r) - (unsigned)'0';
+        if (*value > (UINT64_MAX - digit) / 10)
+            return false;
+        *value = *value * 10 + digit;
+    }
+    return digits > 0;
+}
+
+static bool
+get_mark(struct reader *r, char mark)
+{
+    return get_u8(r) == (uint8_t)mark && read_ok(r);
+}
+
+/* One entry; false at what is not ours. */
+static bool
+hear_one(struct pg_engine *s, struct reader *r)
 {
     AUTO(gage_buf) tag = GAGE_BUF(KEYED_LEN);
-    uint64_t version;
-    unsigned writer;
-    int n = 0;
-    if (text[0] != ' ' || strnlen(text, 2 * KEYED_LEN + 1) < 2 * KEYED_LEN + 1 ||
-        !gage_ok(get_hex(gage_slice_of(text + 1, 2 * KEYED_LEN), &tag)))
-        return NULL;
-    text += 1 + 2 * KEYED_LEN;
-    if (sscanf(text, ":%1u:%20" SCNu64 "%n", &writer, &version, &n) != 2 || writer > STORE_RECIPIENT)
-        return NULL;
+    uint64_t version, writer;
+    if (!get_mark(r, ' ') || !gage_ok(get_hex(get_bytes(r, (size_t)2 * KEYED_LEN), &tag)) || tag.n != KEYED_LEN ||
+        !get_mark(r, ':') || !get_decimal(r, &writer) || writer > STORE_RECIPIENT || !get_mark(r, ':') ||
+        !get_decimal(r, &version))
+        return false;
     s->hooks.changed(s->hooks.context, tag.p, writer == 0 ? STORE_INITIATOR : STORE_RECIPIENT, version);
-    return text + n;
+    return true;
 }
 
 void
 pg_heard(struct pg_engine *s, const char *text)
 {
-    size_t head = 2 + strlen(s->instance);
-    if (strncmp(text, "1 ", 2) != 0 || strnlen(text, head) < head ||
-        strncmp(text + 2, s->instance, strlen(s->instance)) == 0)
+    struct reader r = read_from(slice_str(text));
+    if (!get_mark(&r, '1') || !get_mark(&r, ' '))
         return;
-    for (text += head; text != NULL && *text != '\0';)
-        text = hear_one(s, text);
+    gage_slice instance = get_bytes(&r, strlen(s->instance));
+    if (!read_ok(&r) || slice_equal(instance, slice_str(s->instance)))
+        return;
+    while (r.left > 0 && hear_one(s, &r))
+        continue;
 }
 
 /* ---- the listening thread ---- */
