@@ -185,38 +185,73 @@ hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size_t count
 }
 
 gage_rc
-hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk)
+hkdf_init(struct hkdf *hkdf)
+{
+    static const uint8_t zeros[SHA256_LEN];
+    hkdf->ctx = new_hmac(SLICE_OF(zeros));
+    return done_if(hkdf->ctx != NULL);
+}
+
+void
+hkdf_cleanup(struct hkdf *hkdf)
+{
+    EVP_MAC_CTX_free(hkdf->ctx);
+    hkdf->ctx = NULL;
+}
+
+gage_rc
+hkdf_extract_in(struct hkdf *hkdf, gage_slice salt, gage_slice ikm, gage_secret *prk)
 {
     static const uint8_t zeros[SHA256_LEN];
     gage_slice key = salt.n > 0 ? salt : SLICE_OF(zeros);
-    TRY(hmac_sha256_parts(key, &ikm, 1, prk->b));
-    prk->n = SHA256_LEN;
-    return GAGE_DONE;
+    bool good = EVP_MAC_init(hkdf->ctx, key.p, key.n, NULL) == 1 && hmac_run(hkdf->ctx, &ikm, 1, prk->b);
+    prk->n = good ? SHA256_LEN : 0;
+    return done_if(good);
 }
 
 #define EXPAND_PARTS_MAX 8
 
 gage_rc
-hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n)
+hkdf_expand_in(struct hkdf *hkdf, gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n)
 {
-    if (n > 255 * SHA256_LEN || count > EXPAND_PARTS_MAX)
+    if (n > 255 * SHA256_LEN || count > EXPAND_PARTS_MAX || prk.n == 0)
         return gage_rc_of(GAGE_E_LIMIT);
-    SCOPED(free_mac) EVP_MAC_CTX *ctx = new_hmac(prk);
     uint8_t block[SHA256_LEN];
     gage_slice parts[EXPAND_PARTS_MAX + 2];
-    bool good = ctx != NULL;
+    bool good = true;
     for (size_t done = 0, i = 1; good && done < n; done += SHA256_LEN, i++) {
         uint8_t counter = (uint8_t)i;
         parts[0] = i > 1 ? SLICE_OF(block) : SLICE_NONE;
         for (size_t k = 0; k < count; k++)
             parts[k + 1] = info[k];
         parts[count + 1] = gage_slice_of(&counter, 1);
-        good = (i == 1 || EVP_MAC_init(ctx, NULL, 0, NULL) == 1) && hmac_run(ctx, parts, count + 2, block);
+        good = EVP_MAC_init(hkdf->ctx, i == 1 ? prk.p : NULL, i == 1 ? prk.n : 0, NULL) == 1 &&
+               hmac_run(hkdf->ctx, parts, count + 2, block);
         if (good)
             memcpy(out + done, block, n - done < SHA256_LEN ? n - done : SHA256_LEN);
     }
     gage_wipe(block, sizeof block);
     return done_if(good);
+}
+
+gage_rc
+hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk)
+{
+    struct hkdf hkdf;
+    TRY(hkdf_init(&hkdf));
+    gage_rc rc = hkdf_extract_in(&hkdf, salt, ikm, prk);
+    hkdf_cleanup(&hkdf);
+    return rc;
+}
+
+gage_rc
+hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n)
+{
+    struct hkdf hkdf;
+    TRY(hkdf_init(&hkdf));
+    gage_rc rc = hkdf_expand_in(&hkdf, prk, info, count, out, n);
+    hkdf_cleanup(&hkdf);
+    return rc;
 }
 
 gage_rc
@@ -390,11 +425,27 @@ x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t pu
     return x25519_public(private_key, public_key);
 }
 
-gage_rc
-x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
+/* From both halves, which spares OpenSSL the computation of the public one. */
+static EVP_PKEY *
+x25519_key(const gage_secret *private_key, const uint8_t public_key[X25519_LEN])
 {
-    SCOPED(free_pkey)
-    EVP_PKEY *mine = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
+    uint8_t copy[X25519_LEN];
+    memcpy(copy, public_key, sizeof copy);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)private_key->b, private_key->n),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof copy),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY *key = NULL;
+    SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+    if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1)
+        return NULL;
+    return key;
+}
+
+static gage_rc
+derive(EVP_PKEY *mine, const uint8_t peer[X25519_LEN], gage_secret *shared)
+{
     SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, X25519_LEN);
     SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new(mine, NULL) : NULL;
     if (theirs == NULL || ctx == NULL || EVP_PKEY_derive_init(ctx) != 1)
@@ -405,4 +456,20 @@ x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], ga
                 n == X25519_LEN && CRYPTO_memcmp(shared->b, zeros, sizeof zeros) != 0;
     shared->n = good ? X25519_LEN : 0;
     return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
+}
+
+gage_rc
+x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
+{
+    SCOPED(free_pkey)
+    EVP_PKEY *mine = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
+    return derive(mine, peer, shared);
+}
+
+gage_rc
+x25519_agree(const gage_secret *private_key, const uint8_t public_key[X25519_LEN], const uint8_t peer[X25519_LEN],
+             gage_secret *shared)
+{
+    SCOPED(free_pkey) EVP_PKEY *mine = x25519_key(private_key, public_key);
+    return derive(mine, peer, shared);
 }

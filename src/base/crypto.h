@@ -48,6 +48,14 @@ gage_rc hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size
 /* HKDF-SHA-256 (RFC 5869). Extract: an empty salt is 32 zero bytes. Expand: info is the parts in order, n <= 8160. */
 gage_rc hkdf_extract(gage_slice salt, gage_slice ikm, gage_secret *prk);
 gage_rc hkdf_expand(gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n);
+/* The same in a workspace that is set up once: most of a single call's cost is the set-up. One thread at a time. */
+struct hkdf {
+    EVP_MAC_CTX *ctx;
+};
+gage_rc hkdf_init(struct hkdf *hkdf);
+void hkdf_cleanup(struct hkdf *hkdf); /* wipes the last key; a zeroed one is fine */
+gage_rc hkdf_extract_in(struct hkdf *hkdf, gage_slice salt, gage_slice ikm, gage_secret *prk);
+gage_rc hkdf_expand_in(struct hkdf *hkdf, gage_slice prk, const gage_slice *info, size_t count, uint8_t *out, size_t n);
 gage_rc hkdf_expand_secret(gage_slice prk, gage_slice info, size_t n, gage_secret *out);
 
 /* ---- AES-GCM (NIST SP 800-38D), 96-bit IV, 128-bit tag; key of 16 or 32 bytes ---- */
@@ -82,5 +90,8 @@ gage_rc x25519_generate(const struct gage_rng *rng, gage_secret *private_key, ui
 gage_rc x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN]);
 /* GAGE_E_AUTH where the result is all zero (a low-order peer key; RFC 7748 section 6.1). */
 gage_rc x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared);
+/* The same at half the cost, where the public half of one's own key is at hand. */
+gage_rc x25519_agree(const gage_secret *private_key, const uint8_t public_key[X25519_LEN],
+                     const uint8_t peer[X25519_LEN], gage_secret *shared);
 
 #endif

@@ -12,14 +12,16 @@
 
 /* The secret that the header names; looks at all of them. */
 static gage_rc
-find_psk(const struct otc_cred *cred, const struct otc_hello *hello, const struct otc_psk **out, struct gage_err *err)
+find_psk(const struct otc_cred *cred, struct hkdf *work, const struct otc_hello *hello, const struct otc_psk **out,
+         struct gage_err *err)
 {
     *out = NULL;
     for (size_t i = 0; i < cred->count; i++) {
         uint8_t kid[OTC_KID_LEN];
-        TRY(otc_psk_kid(&cred->psk[i], hello->salt, kid));
-        if (slice_equal_ct(SLICE_OF(kid), SLICE_OF(hello->kid)) && *out == NULL)
-            *out = &cred->psk[i];
+        TRY(otc_psk_kid(&cred->psk[i], work, hello->salt, kid));
+        bool fits = hello->side == (uint8_t)otc_side_of_peer(cred->psk[i].side);
+        if (slice_equal_ct(SLICE_OF(kid), SLICE_OF(hello->kid)) && (fits || *out == NULL))
+            *out = &cred->psk[i]; /* of both files of one pair, the one whose side fits */
     }
     if (*out == NULL)
         return otc_fail(err, OTC_S_WRONG_SECRET);
@@ -44,7 +46,7 @@ read_hello(struct reader *r, struct otc_hello *hello, struct gage_err *err)
 
 /* Noise's first message. The offer borrows from `payload`. */
 static gage_rc
-read_first(struct reader *r, struct otc_noise *noise, uint8_t e1[X25519_LEN], gage_buf *payload,
+read_first(struct reader *r, struct hkdf *work, struct otc_noise *noise, uint8_t e1[X25519_LEN], gage_buf *payload,
            struct otc_offer *offer, struct gage_err *err)
 {
     get_copy(r, e1, X25519_LEN);
@@ -53,7 +55,7 @@ read_first(struct reader *r, struct otc_noise *noise, uint8_t e1[X25519_LEN], ga
         return otc_fail(err, OTC_S_TRUNCATED);
     if (sealed.n > OTC_OFFER_MAX + GCM_TAG_LEN)
         return otc_fail(err, OTC_S_DAMAGED);
-    TRY(otc_noise_mix_public(noise, e1));
+    TRY(otc_noise_mix_public(noise, work, e1));
     gage_rc rc = otc_noise_open(noise, sealed, payload);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
@@ -113,24 +115,23 @@ decide(struct acceptance *a, struct gage_err *err)
 }
 
 static gage_rc
-write_second(struct otc_noise *noise, const uint8_t e1[X25519_LEN], const struct otc_reply *reply,
+write_second(struct otc_noise *noise, struct hkdf *work, const uint8_t e1[X25519_LEN], const struct otc_reply *reply,
              const struct otc_env *env, gage_buf *token, struct gage_err *err)
 {
-    AUTO(gage_secret) e2 = {0};
+    AUTO(otc_ephemeral) e2 = {{{0}}};
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
-    uint8_t public_key[X25519_LEN];
-    TRY(x25519_generate(env->rng, &e2, public_key));
-    TRY(otc_noise_mix_public(noise, public_key));
-    TRY(otc_noise_mix_shared(noise, &e2, e1, err));
+    TRY(x25519_generate(env->rng, &e2.key, e2.public_key));
+    TRY(otc_noise_mix_public(noise, work, e2.public_key));
+    TRY(otc_noise_mix_shared(noise, work, &e2, e1, err));
     put_otc_reply(&payload, reply);
     put_u8(token, OTC_TOKEN2);
-    put_bytes(token, SLICE_OF(public_key));
+    put_bytes(token, SLICE_OF(e2.public_key));
     TRY(otc_noise_seal(noise, gage_buf_slice(&payload), token));
     return buf_check(token, err);
 }
 
 static gage_rc
-fill(struct otc_context *context, const struct acceptance *a, const struct otc_noise *noise)
+fill(struct otc_context *context, struct hkdf *work, const struct acceptance *a, const struct otc_noise *noise)
 {
     context->state = OTC_WAIT_TOKEN3;
     context->initiator = false;
@@ -140,15 +141,15 @@ fill(struct otc_context *context, const struct acceptance *a, const struct otc_n
     context->bound = otc_bindings_compare(a->bindings, &a->offer.bindings) == OTC_BOUND;
     memcpy(context->noise.h, noise->h, sizeof noise->h);
     TRY(otc_credential_copy(&a->offer.what, &context->credential));
-    TRY(otc_noise_finish(noise, &context->prk));
-    return otc_schedule(context);
+    otc_schedule(context);
+    return otc_noise_finish(noise, work, &context->prk);
 }
 
 static gage_rc
-make_context(const struct acceptance *a, const struct otc_noise *noise, struct otc_context **out)
+make_context(struct hkdf *work, const struct acceptance *a, const struct otc_noise *noise, struct otc_context **out)
 {
     struct otc_context *context = otc_context_new();
-    gage_rc rc = context == NULL ? gage_rc_of(GAGE_E_NOMEM) : fill(context, a, noise);
+    gage_rc rc = context == NULL ? gage_rc_of(GAGE_E_NOMEM) : fill(context, work, a, noise);
     if (gage_ok(rc))
         *out = context;
     else
@@ -163,6 +164,7 @@ otc_accept(const struct otc_cred *cred, const struct otc_bindings *bindings, gag
 {
     AUTO(otc_noise) noise = {{0}};
     AUTO(gage_buf) payload = GAGE_BUF(OTC_OFFER_MAX);
+    AUTO(otc_work) work = {0};
     struct acceptance a = {.cred = cred, .bindings = bindings, .authority = authority, .env = env};
     struct otc_hello hello;
     uint8_t e1[X25519_LEN];
@@ -172,18 +174,19 @@ otc_accept(const struct otc_cred *cred, const struct otc_bindings *bindings, gag
     TRY(read_frame(token, &inner, err));
     struct reader r = read_from(inner);
     TRY(read_hello(&r, &hello, err));
-    TRY(find_psk(cred, &hello, &a.psk, err));
-    TRY(otc_noise_begin(&noise, &hello, a.psk));
-    TRY(read_first(&r, &noise, e1, &payload, &a.offer, err));
+    TRY(hkdf_init(&work));
+    TRY(find_psk(cred, &work, &hello, &a.psk, err));
+    TRY(otc_noise_begin(&noise, &work, &hello, a.psk));
+    TRY(read_first(&r, &work, &noise, e1, &payload, &a.offer, err));
     gage_rc decided = decide(&a, err);
     struct gage_err second = {0};
-    gage_rc written = write_second(&noise, e1, &a.reply, env, reply, &second);
+    gage_rc written = write_second(&noise, &work, e1, &a.reply, env, reply, &second);
     TRY(decided);
     if (!gage_ok(written)) {
         *err = second;
         return written;
     }
-    return make_context(&a, &noise, out);
+    return make_context(&work, &a, &noise, out);
 }
 
 /* ---- token 3 ---- */
@@ -213,13 +216,15 @@ check_kind(gage_slice token, struct gage_err *err)
 gage_rc
 otc_confirm(struct otc_context *context, gage_slice token, const struct otc_env *env, struct gage_err *err)
 {
+    AUTO(otc_work) work = {0};
     uint8_t expected[SHA256_LEN];
     if (context->ended)
         return otc_fail(err, OTC_S_REFUSED);
     if (token.n > 0 && token.p[0] == OTC_DELETE)
         return read_refusal(context, token, err);
     TRY(check_kind(token, err));
-    TRY(otc_confirmation(&context->prk, context->noise.h, expected));
+    TRY(hkdf_init(&work));
+    TRY(otc_confirmation(&work, &context->prk, context->noise.h, expected));
     if (!slice_equal_ct(SLICE_OF(expected), gage_slice_of(token.p + 1, SHA256_LEN)))
         return otc_fail(err, OTC_S_DAMAGED);
     context->state = OTC_COMPLETE;

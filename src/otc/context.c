@@ -40,25 +40,11 @@ otc_context_free(struct otc_context *context)
     free(context);
 }
 
-static gage_rc
-expand(const struct otc_context *context, const char *label, gage_secret *out)
-{
-    return hkdf_expand_secret(secret_slice(&context->prk), slice_str(label), 32, out);
-}
-
-gage_rc
+void
 otc_schedule(struct otc_context *context)
 {
-    struct otc_bases *initiator = context->initiator ? &context->send.base : &context->receive.base;
-    struct otc_bases *acceptor = context->initiator ? &context->receive.base : &context->send.base;
-    context->send.role = context->initiator ? 0 : 1;
-    context->receive.role = context->initiator ? 1 : 0;
-    TRY(expand(context, "wrap initiator", &initiator->wrap));
-    TRY(expand(context, "wrap acceptor", &acceptor->wrap));
-    TRY(expand(context, "mic initiator", &initiator->mic));
-    TRY(expand(context, "mic acceptor", &acceptor->mic));
-    TRY(expand(context, "delete initiator", &initiator->end));
-    return expand(context, "delete acceptor", &acceptor->end);
+    context->send.bases = (struct otc_bases){.prk = &context->prk, .role = context->initiator ? 0 : 1};
+    context->receive.bases = (struct otc_bases){.prk = &context->prk, .role = context->initiator ? 1 : 0};
 }
 
 /* ---- times ---- */
@@ -90,7 +76,7 @@ otc_prf(const struct otc_context *context, gage_slice input, size_t n, gage_buf 
         return otc_fail(err, OTC_S_NOT_AVAILABLE);
     if (n > OTC_PRF_MAX)
         return otc_fail(err, OTC_S_PRF_LIMIT);
-    TRY(expand(context, "prf", &key));
+    TRY(hkdf_expand_secret(secret_slice(&context->prk), SLICE_LITERAL("prf"), 32, &key));
     uint8_t *to = put_space(out, n);
     TRY(buf_check(out, err));
     return n > 0 ? hkdf_expand(secret_slice(&key), &input, 1, to, n) : GAGE_DONE;

@@ -5,10 +5,9 @@
 
 #include <pthread.h>
 
-#include "otc/bindings.h"
 #include "otc/cred.h"
 #include "otc/message.h"
-#include "otc/noise.h"
+#include "otc/payload.h"
 
 enum otc_state { OTC_WAIT_TOKEN2 = 1, OTC_WAIT_TOKEN3 = 2, OTC_COMPLETE = 3 };
 
@@ -27,7 +26,7 @@ struct otc_context {
     struct otc_bindings bindings;
     bool bound;
     struct otc_noise noise; /* h, and ck until the PRK is made */
-    gage_secret e;          /* the initiator's ephemeral private key */
+    struct otc_ephemeral e; /* the initiator's */
     gage_secret prk;
     uint64_t expires; /* absolute, 0: without end */
     struct otc_sender send;
@@ -72,8 +71,8 @@ gage_rc otc_answer(struct otc_context *context, gage_slice token, const struct o
 /* Reads token 3: complete. On a failure the context waits on, unchanged. REFUSED for a delete token that verifies. */
 gage_rc otc_confirm(struct otc_context *context, gage_slice token, const struct otc_env *env, struct gage_err *err);
 
-/* Derives the directions' keys from the PRK (section 4). */
-gage_rc otc_schedule(struct otc_context *context);
+/* Says who sends under which name, once the PRK is there (section 4). */
+void otc_schedule(struct otc_context *context);
 
 /* Seconds left: 0 when over; for a context that is not complete, what it will have. */
 uint32_t otc_context_left(const struct otc_context *context, int64_t now);

@@ -192,3 +192,27 @@ gss_import_cred(OM_uint32 *minor, gss_buffer_t token, gss_cred_id_t *output)
     *output = (gss_cred_id_t)(void *)cred;
     return otc_result(minor, rc, &err);
 }
+
+/* ---- storing: for a mechanism without these the GSS library would answer "stored" ---- */
+
+OTC_EXPORT OM_uint32
+gss_store_cred(OM_uint32 *minor, const gss_cred_id_t cred, gss_cred_usage_t usage, const gss_OID mech,
+               OM_uint32 overwrite, OM_uint32 make_default, gss_OID_set *elements_stored,
+               gss_cred_usage_t *usage_stored)
+{
+    (void)cred, (void)usage, (void)mech, (void)overwrite, (void)make_default, (void)usage_stored;
+    if (elements_stored != NULL)
+        *elements_stored = GSS_C_NO_OID_SET;
+    return otc_end(minor, OTC_S_NOT_AVAILABLE);
+}
+
+OTC_EXPORT OM_uint32
+gss_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_usage_t usage, gss_OID mech, OM_uint32 overwrite,
+                    OM_uint32 make_default, gss_const_key_value_set_t store, gss_OID_set *elements_stored,
+                    gss_cred_usage_t *usage_stored)
+{
+    (void)cred, (void)usage, (void)mech, (void)overwrite, (void)make_default, (void)store, (void)usage_stored;
+    if (elements_stored != NULL)
+        *elements_stored = GSS_C_NO_OID_SET;
+    return otc_end(minor, OTC_S_NOT_AVAILABLE);
+}

@@ -24,13 +24,13 @@ mint(const struct otc_cred *cred, const struct otc_env *env, struct otc_credenti
 }
 
 static gage_rc
-make_hello(const struct otc_psk *psk, const struct gage_rng *rng, struct otc_hello *hello)
+make_hello(const struct otc_psk *psk, struct hkdf *work, const struct gage_rng *rng, struct otc_hello *hello)
 {
     hello->version = 1;
     hello->suite = 1;
     hello->side = (uint8_t)psk->side;
     TRY(rng_fill(rng, hello->salt, sizeof hello->salt));
-    return otc_psk_kid(psk, hello->salt, hello->kid);
+    return otc_psk_kid(psk, work, hello->salt, hello->kid);
 }
 
 /* Noise's first message behind the header. */
@@ -38,18 +38,19 @@ static gage_rc
 write_first(struct otc_context *context, const struct otc_psk *psk, const struct gage_rng *rng, gage_buf *inner)
 {
     AUTO(gage_buf) payload = GAGE_BUF(OTC_OFFER_MAX);
+    AUTO(otc_work) work = {0};
     struct otc_hello hello;
-    uint8_t public_key[X25519_LEN];
     const struct otc_offer offer = {context->credential, context->lifetime, context->flags, context->bindings};
     put_otc_offer(&payload, &offer);
     TRY(buf_check(&payload, NULL));
-    TRY(make_hello(psk, rng, &hello));
-    TRY(otc_noise_begin(&context->noise, &hello, psk));
-    TRY(x25519_generate(rng, &context->e, public_key));
-    TRY(otc_noise_mix_public(&context->noise, public_key));
+    TRY(hkdf_init(&work));
+    TRY(make_hello(psk, &work, rng, &hello));
+    TRY(otc_noise_begin(&context->noise, &work, &hello, psk));
+    TRY(x25519_generate(rng, &context->e.key, context->e.public_key));
+    TRY(otc_noise_mix_public(&context->noise, &work, context->e.public_key));
     put_u8(inner, OTC_TOKEN1);
     put_otc_hello(inner, &hello);
-    put_bytes(inner, SLICE_OF(public_key));
+    put_bytes(inner, SLICE_OF(context->e.public_key));
     TRY(otc_noise_seal(&context->noise, gage_buf_slice(&payload), inner));
     secret_wipe(&context->noise.k); /* the next key follows from ck */
     return buf_check(inner, NULL);
@@ -105,15 +106,15 @@ check_kind(gage_slice token, struct gage_err *err)
 
 /* Noise's second message, on a copy of the state: a token that does not verify leaves the context as it was. */
 static gage_rc
-read_second(const struct otc_context *context, gage_slice token, struct otc_noise *noise, struct otc_reply *reply,
-            struct gage_err *err)
+read_second(const struct otc_context *context, struct hkdf *work, gage_slice token, struct otc_noise *noise,
+            struct otc_reply *reply, struct gage_err *err)
 {
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
     const uint8_t *e2 = token.p + 1;
     gage_slice sealed = {e2 + X25519_LEN, token.n - 1 - X25519_LEN};
     *noise = context->noise;
-    TRY(otc_noise_mix_public(noise, e2));
-    TRY(otc_noise_mix_shared(noise, &context->e, e2, err));
+    TRY(otc_noise_mix_public(noise, work, e2));
+    TRY(otc_noise_mix_shared(noise, work, &context->e, e2, err));
     gage_rc rc = otc_noise_open(noise, sealed, &payload);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
@@ -148,10 +149,8 @@ refuse(const gage_secret *prk, const struct otc_env *env, gage_buf *out)
 {
     const struct otc_message nothing = {0};
     uint8_t token[OTC_TOKEN_LEN];
-    struct otc_sender sender = {0};
-    gage_rc rc = hkdf_expand_secret(secret_slice(prk), SLICE_LITERAL("delete initiator"), 32, &sender.base.end);
-    if (gage_ok(rc))
-        rc = otc_seal(&sender, env, OTC_DELETE, &nothing, token, NULL);
+    struct otc_sender sender = {.bases = {.prk = prk, .role = 0}};
+    gage_rc rc = otc_seal(&sender, env, OTC_DELETE, &nothing, token, NULL);
     otc_sender_cleanup(&sender);
     if (gage_ok(rc))
         put_bytes(out, SLICE_OF(token));
@@ -159,26 +158,22 @@ refuse(const gage_secret *prk, const struct otc_env *env, gage_buf *out)
 }
 
 static gage_rc
-finish(struct otc_context *context, const struct otc_noise *noise, const gage_secret *prk,
+finish(struct otc_context *context, struct hkdf *work, const struct otc_noise *noise, const gage_secret *prk,
        const struct otc_reply *reply, const struct otc_env *env, gage_buf *token)
 {
     uint8_t confirmation[SHA256_LEN];
-    TRY(otc_confirmation(prk, noise->h, confirmation));
+    TRY(otc_confirmation(work, prk, noise->h, confirmation));
     put_u8(token, OTC_TOKEN3);
     put_bytes(token, SLICE_OF(confirmation));
     TRY(buf_check(token, NULL));
     context->prk = *prk;
-    gage_rc rc = otc_schedule(context);
-    if (!gage_ok(rc)) {
-        secret_wipe(&context->prk);
-        return rc;
-    }
+    otc_schedule(context);
     context->state = OTC_COMPLETE;
     context->bound = otc_bindings_compare(&context->bindings, &reply->bindings) == OTC_BOUND;
     context->lifetime = reply->lifetime;
     context->expires = reply->lifetime == OTC_INDEFINITE ? 0 : (uint64_t)env->now + reply->lifetime;
     otc_noise_wipe(&context->noise);
-    secret_wipe(&context->e);
+    gage_wipe(&context->e, sizeof context->e);
     return GAGE_DONE;
 }
 
@@ -188,16 +183,18 @@ otc_answer(struct otc_context *context, gage_slice token, const struct otc_env *
 {
     AUTO(otc_noise) noise = {{0}};
     AUTO(gage_secret) prk = {0};
+    AUTO(otc_work) work = {0};
     struct otc_reply reply;
     TRY(check_kind(token, err));
-    TRY(read_second(context, token, &noise, &reply, err));
+    TRY(hkdf_init(&work));
+    TRY(read_second(context, &work, token, &noise, &reply, err));
     TRY(check_reply(context, &reply, err));
-    TRY(otc_noise_finish(&noise, &prk));
+    TRY(otc_noise_finish(&noise, &work, &prk));
     bool late = context->credential.not_after != 0 && env->now > (int64_t)context->credential.not_after;
     bool differ = otc_bindings_compare(&context->bindings, &reply.bindings) == OTC_BINDINGS_DIFFER;
     if (late || differ) {
         TRY(refuse(&prk, env, reply_token));
         return otc_fail(err, late ? OTC_S_EXPIRED : OTC_S_BAD_BINDINGS);
     }
-    return finish(context, &noise, &prk, &reply, env, reply_token);
+    return finish(context, &work, &noise, &prk, &reply, env, reply_token);
 }

@@ -36,23 +36,45 @@ big_endian(uint64_t v, uint8_t out[8])
         out[i] = (uint8_t)(v >> (56 - 8 * i));
 }
 
-static const gage_secret *
-base_of(const struct otc_bases *base, uint8_t type)
+/* The base for the type of token, derived if this is its first use. */
+static gage_rc
+base_of(struct otc_bases *bases, struct hkdf *work, uint8_t type, gage_slice *out)
 {
-    if (type == OTC_MIC)
-        return &base->mic;
-    return type == OTC_DELETE ? &base->end : &base->wrap;
+    gage_secret *base = type == OTC_MIC ? &bases->mic : type == OTC_DELETE ? &bases->end : &bases->wrap;
+    const char *use = type == OTC_MIC ? "mic " : type == OTC_DELETE ? "delete " : "wrap ";
+    const gage_slice info[] = {slice_str(use), slice_str(bases->role == 0 ? "initiator" : "acceptor")};
+    if (base->n == 0) {
+        TRY(hkdf_expand_in(work, secret_slice(bases->prk), info, 2, base->b, 32));
+        base->n = 32;
+    }
+    *out = secret_slice(base);
+    return GAGE_DONE;
+}
+
+static gage_rc
+derive(struct otc_bases *bases, uint8_t type, const uint8_t epoch[OTC_EPOCH_LEN], uint64_t block, uint8_t *okm,
+       size_t n)
+{
+    uint8_t number[8];
+    struct hkdf work;
+    gage_slice base;
+    big_endian(block, number);
+    const gage_slice info[] = {gage_slice_of(&type, 1), gage_slice_of(epoch, OTC_EPOCH_LEN), SLICE_OF(number)};
+    TRY(hkdf_init(&work));
+    gage_rc rc = base_of(bases, &work, type, &base);
+    if (gage_ok(rc))
+        rc = hkdf_expand_in(&work, base, info, 3, okm, n);
+    hkdf_cleanup(&work);
+    return rc;
 }
 
 /* Fills an empty slot with the key for (type, epoch, block). */
 static gage_rc
-slot_fill(struct otc_slot *slot, const struct otc_bases *base, uint8_t type, const uint8_t epoch[OTC_EPOCH_LEN],
+slot_fill(struct otc_slot *slot, struct otc_bases *bases, uint8_t type, const uint8_t epoch[OTC_EPOCH_LEN],
           uint64_t block, bool encrypt)
 {
-    uint8_t number[8], okm[32 + GCM_IV_LEN];
-    big_endian(block, number);
-    const gage_slice info[] = {gage_slice_of(&type, 1), gage_slice_of(epoch, OTC_EPOCH_LEN), SLICE_OF(number)};
-    TRY(hkdf_expand(secret_slice(base_of(base, type)), info, 3, okm, sizeof okm));
+    uint8_t okm[32 + GCM_IV_LEN];
+    TRY(derive(bases, type, epoch, block, okm, sizeof okm));
     gage_rc rc = gcm_init(&slot->gcm, gage_slice_of(okm, 32), encrypt);
     if (gage_ok(rc)) {
         slot->type = type;
@@ -158,7 +180,7 @@ send_slot(struct otc_sender *sender, enum otc_type type, struct otc_slot **out)
     uint64_t block = sender->seq >> 16;
     if (!slot_is(slot, (uint8_t)type, sender->epoch, block)) {
         slot_cleanup(slot);
-        TRY(slot_fill(slot, &sender->base, (uint8_t)type, sender->epoch, block, true));
+        TRY(slot_fill(slot, &sender->bases, (uint8_t)type, sender->epoch, block, true));
     }
     *out = slot;
     return GAGE_DONE;
@@ -175,7 +197,7 @@ otc_seal(struct otc_sender *sender, const struct otc_env *env, enum otc_type typ
     TRY(fresh_epoch(sender, env));
     TRY(send_slot(sender, type, &slot));
     token[0] = (uint8_t)type;
-    token[1] = sender->role;
+    token[1] = sender->bases.role;
     memcpy(token + 2, sender->epoch, OTC_EPOCH_LEN);
     big_endian(sender->seq, token + 2 + OTC_EPOCH_LEN);
     if (type != OTC_DELETE)
@@ -218,9 +240,9 @@ otc_read_header(const struct otc_receiver *receiver, gage_slice token, const enu
         return otc_fail(err, OTC_S_WRONG_STATE);
     if (r.bad)
         return otc_fail(err, OTC_S_TRUNCATED);
-    if (sender == (receiver->role ^ 1))
+    if (sender == (receiver->bases.role ^ 1))
         return otc_fail(err, OTC_S_REFLECTED);
-    if (sender != receiver->role || (header->seq == UINT64_MAX && type != OTC_DELETE))
+    if (sender != receiver->bases.role || (header->seq == UINT64_MAX && type != OTC_DELETE))
         return otc_fail(err, OTC_S_DAMAGED);
     return GAGE_DONE;
 }
@@ -264,7 +286,7 @@ open_with_new_slot(struct otc_receiver *receiver, const struct otc_header *heade
                    struct gage_err *err)
 {
     struct otc_slot fresh = {0};
-    gage_rc rc = slot_fill(&fresh, &receiver->base, (uint8_t)header->type, header->epoch, header->seq >> 16, false);
+    gage_rc rc = slot_fill(&fresh, &receiver->bases, (uint8_t)header->type, header->epoch, header->seq >> 16, false);
     if (!gage_ok(rc)) {
         wipe_out(message);
         return rc;

@@ -19,8 +19,10 @@ struct otc_env {
     uint64_t generation; /* otc_generation(): changes in a fork's child */
 };
 
-/* The bases of one direction's keys (section 4). */
+/* The bases of one direction's keys (section 4), derived from the PRK when first needed. */
 struct otc_bases {
+    const gage_secret *prk; /* the context's */
+    uint8_t role;           /* the header's sender octet: 0 initiator, 1 acceptor */
     gage_secret wrap, mic, end;
 };
 
@@ -38,8 +40,7 @@ struct otc_slot {
 #define OTC_RECEIVE_SLOTS 4
 
 struct otc_sender {
-    struct otc_bases base;
-    uint8_t role; /* the header's sender octet */
+    struct otc_bases bases;
     uint8_t epoch[OTC_EPOCH_LEN];
     uint64_t generation; /* in which the epoch was drawn; 0: not yet */
     uint64_t seq;        /* the next message's */
@@ -47,8 +48,7 @@ struct otc_sender {
 };
 
 struct otc_receiver {
-    struct otc_bases base;
-    uint8_t role; /* the peer's */
+    struct otc_bases bases; /* the peer's */
     struct otc_window window;
     uint64_t ticks;
     struct otc_slot slot[OTC_RECEIVE_SLOTS];

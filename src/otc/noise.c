@@ -27,11 +27,11 @@ otc_noise_mix_hash(struct otc_noise *noise, gage_slice data)
 
 /* HKDF of Noise section 4.3: `outputs` keys of 32 bytes. */
 static gage_rc
-mix(struct otc_noise *noise, gage_slice input, uint8_t *out, size_t outputs)
+mix(struct otc_noise *noise, struct hkdf *work, gage_slice input, uint8_t *out, size_t outputs)
 {
     AUTO(gage_secret) prk = {0};
-    TRY(hkdf_extract(secret_slice(&noise->ck), input, &prk));
-    return hkdf_expand(secret_slice(&prk), NULL, 0, out, outputs * SHA256_LEN);
+    TRY(hkdf_extract_in(work, secret_slice(&noise->ck), input, &prk));
+    return hkdf_expand_in(work, secret_slice(&prk), NULL, 0, out, outputs * SHA256_LEN);
 }
 
 static gage_rc
@@ -42,10 +42,10 @@ set_keys(struct otc_noise *noise, const uint8_t *ck, const uint8_t *k)
 }
 
 gage_rc
-otc_noise_mix_key(struct otc_noise *noise, gage_slice input)
+otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input)
 {
     uint8_t out[2 * SHA256_LEN];
-    gage_rc rc = mix(noise, input, out, 2);
+    gage_rc rc = mix(noise, work, input, out, 2);
     if (gage_ok(rc))
         rc = set_keys(noise, out, out + SHA256_LEN);
     gage_wipe(out, sizeof out);
@@ -53,10 +53,10 @@ otc_noise_mix_key(struct otc_noise *noise, gage_slice input)
 }
 
 gage_rc
-otc_noise_mix_key_and_hash(struct otc_noise *noise, gage_slice input)
+otc_noise_mix_key_and_hash(struct otc_noise *noise, struct hkdf *work, gage_slice input)
 {
     uint8_t out[3 * SHA256_LEN];
-    gage_rc rc = mix(noise, input, out, 3);
+    gage_rc rc = mix(noise, work, input, out, 3);
     if (gage_ok(rc))
         rc = set_keys(noise, out, out + 2 * SHA256_LEN);
     if (gage_ok(rc))

@@ -15,11 +15,15 @@ void otc_noise_wipe(struct otc_noise *noise);
 typedef struct otc_noise otc_noise;
 GAGE_AUTO_DEFINE(otc_noise, otc_noise_wipe)
 
+/* The workspace that one call's key derivations share. */
+typedef struct hkdf otc_work;
+GAGE_AUTO_DEFINE(otc_work, hkdf_cleanup)
+
 /* h = ck = the protocol's name, then MixHash(prologue). */
 gage_rc otc_noise_start(struct otc_noise *noise, gage_slice prologue);
 gage_rc otc_noise_mix_hash(struct otc_noise *noise, gage_slice data);
-gage_rc otc_noise_mix_key(struct otc_noise *noise, gage_slice input);
-gage_rc otc_noise_mix_key_and_hash(struct otc_noise *noise, gage_slice input);
+gage_rc otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input);
+gage_rc otc_noise_mix_key_and_hash(struct otc_noise *noise, struct hkdf *work, gage_slice input);
 /* EncryptAndHash appends ciphertext || tag; DecryptAndHash appends the text, or fails with GAGE_E_AUTH and appends nothing. */
 gage_rc otc_noise_seal(struct otc_noise *noise, gage_slice text, gage_buf *out);
 gage_rc otc_noise_open(struct otc_noise *noise, gage_slice sealed, gage_buf *out);

@@ -1,5 +1,7 @@
 #include "otc/payload.h"
 
+#include <string.h>
+
 #include "otc/oid.h"
 #include "otc/status.h"
 
@@ -24,7 +26,7 @@ get_otc_hello(struct reader *r, struct otc_hello *hello)
 }
 
 gage_rc
-otc_noise_begin(struct otc_noise *noise, const struct otc_hello *hello, const struct otc_psk *psk)
+otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct otc_hello *hello, const struct otc_psk *psk)
 {
     AUTO(gage_buf) prologue = GAGE_BUF(128);
     put_bytes(&prologue, SLICE_LITERAL("gage-otc-1"));
@@ -32,41 +34,44 @@ otc_noise_begin(struct otc_noise *noise, const struct otc_hello *hello, const st
     put_otc_hello(&prologue, hello);
     TRY(buf_check(&prologue, NULL));
     TRY(otc_noise_start(noise, gage_buf_slice(&prologue)));
-    return otc_noise_mix_key_and_hash(noise, secret_slice(&psk->key));
+    return otc_noise_mix_key_and_hash(noise, work, secret_slice(&psk->key));
 }
 
 gage_rc
-otc_noise_mix_public(struct otc_noise *noise, const uint8_t e[X25519_LEN])
+otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN])
 {
     TRY(otc_noise_mix_hash(noise, gage_slice_of(e, X25519_LEN)));
-    return otc_noise_mix_key(noise, gage_slice_of(e, X25519_LEN));
+    return otc_noise_mix_key(noise, work, gage_slice_of(e, X25519_LEN));
 }
 
 gage_rc
-otc_noise_mix_shared(struct otc_noise *noise, const gage_secret *own, const uint8_t peer[X25519_LEN],
-                     struct gage_err *err)
+otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const struct otc_ephemeral *own,
+                     const uint8_t peer[X25519_LEN], struct gage_err *err)
 {
     AUTO(gage_secret) shared = {0};
-    gage_rc rc = x25519_shared(own, peer, &shared);
+    gage_rc rc = x25519_agree(&own->key, own->public_key, peer, &shared);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
     TRY(rc);
-    return otc_noise_mix_key(noise, secret_slice(&shared));
+    return otc_noise_mix_key(noise, work, secret_slice(&shared));
 }
 
 gage_rc
-otc_noise_finish(const struct otc_noise *noise, gage_secret *prk)
+otc_noise_finish(const struct otc_noise *noise, struct hkdf *work, gage_secret *prk)
 {
-    return hkdf_extract(SLICE_OF(noise->h), secret_slice(&noise->ck), prk);
+    return hkdf_extract_in(work, SLICE_OF(noise->h), secret_slice(&noise->ck), prk);
 }
 
 gage_rc
-otc_confirmation(const gage_secret *prk, const uint8_t h[SHA256_LEN], uint8_t out[SHA256_LEN])
+otc_confirmation(struct hkdf *work, const gage_secret *prk, const uint8_t h[SHA256_LEN], uint8_t out[SHA256_LEN])
 {
-    AUTO(gage_secret) key = {0};
-    gage_slice data = gage_slice_of(h, SHA256_LEN);
-    TRY(hkdf_expand_secret(secret_slice(prk), SLICE_LITERAL("confirm initiator"), 32, &key));
-    return hmac_sha256_parts(secret_slice(&key), &data, 1, out);
+    AUTO(gage_secret) key = {.n = SHA256_LEN};
+    AUTO(gage_secret) mac = {0};
+    const gage_slice label = SLICE_LITERAL("confirm initiator");
+    TRY(hkdf_expand_in(work, secret_slice(prk), &label, 1, key.b, key.n));
+    TRY(hkdf_extract_in(work, secret_slice(&key), gage_slice_of(h, SHA256_LEN), &mac)); /* HMAC(key, h) */
+    memcpy(out, mac.b, SHA256_LEN);
+    return GAGE_DONE;
 }
 
 void

@@ -23,16 +23,30 @@ void put_otc_hello(gage_buf *buf, const struct otc_hello *hello);
 void get_otc_hello(struct reader *r, struct otc_hello *hello);
 
 /* Noise's start for this mechanism: prologue with OID and header, then the psk token. */
-gage_rc otc_noise_begin(struct otc_noise *noise, const struct otc_hello *hello, const struct otc_psk *psk);
+gage_rc otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct otc_hello *hello,
+                        const struct otc_psk *psk);
 /* The e token: MixHash and MixKey of a public key, as patterns with a psk do. */
-gage_rc otc_noise_mix_public(struct otc_noise *noise, const uint8_t e[X25519_LEN]);
+gage_rc otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN]);
+/* One's own ephemeral key pair. */
+struct otc_ephemeral {
+    gage_secret key;
+    uint8_t public_key[X25519_LEN];
+};
+typedef struct otc_ephemeral otc_ephemeral;
+static inline void
+otc_ephemeral_wipe(struct otc_ephemeral *e)
+{
+    gage_wipe(e, sizeof *e);
+}
+GAGE_AUTO_DEFINE(otc_ephemeral, otc_ephemeral_wipe)
 /* The ee token. DAMAGED where the result is all zero. */
-gage_rc otc_noise_mix_shared(struct otc_noise *noise, const gage_secret *own, const uint8_t peer[X25519_LEN],
-                             struct gage_err *err);
+gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const struct otc_ephemeral *own,
+                             const uint8_t peer[X25519_LEN], struct gage_err *err);
 /* PRK = Extract(h, ck). */
-gage_rc otc_noise_finish(const struct otc_noise *noise, gage_secret *prk);
+gage_rc otc_noise_finish(const struct otc_noise *noise, struct hkdf *work, gage_secret *prk);
 /* Token 3's contents. */
-gage_rc otc_confirmation(const gage_secret *prk, const uint8_t h[SHA256_LEN], uint8_t out[SHA256_LEN]);
+gage_rc otc_confirmation(struct hkdf *work, const gage_secret *prk, const uint8_t h[SHA256_LEN],
+                         uint8_t out[SHA256_LEN]);
 
 /* Payload 1. The texts of `what` are borrowed from what is read. */
 struct otc_offer {

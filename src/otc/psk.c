@@ -24,10 +24,10 @@ otc_psk_from_text(gage_slice text, enum otc_side side, struct otc_psk *psk, stru
 }
 
 gage_rc
-otc_psk_kid(const struct otc_psk *psk, const uint8_t salt[OTC_SALT_LEN], uint8_t kid[OTC_KID_LEN])
+otc_psk_kid(const struct otc_psk *psk, struct hkdf *work, const uint8_t salt[OTC_SALT_LEN], uint8_t kid[OTC_KID_LEN])
 {
     const gage_slice info[] = {SLICE_LITERAL("kid"), gage_slice_of(salt, OTC_SALT_LEN)};
-    return hkdf_expand(secret_slice(&psk->key), info, 2, kid, OTC_KID_LEN);
+    return hkdf_expand_in(work, secret_slice(&psk->key), info, 2, kid, OTC_KID_LEN);
 }
 
 enum otc_side

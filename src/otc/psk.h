@@ -23,7 +23,8 @@ void otc_psk_wipe(struct otc_psk *psk);
 /* From the text form; BAD_SECRET where it is not one. */
 gage_rc otc_psk_from_text(gage_slice text, enum otc_side side, struct otc_psk *psk, struct gage_err *err);
 /* The key identifier under the salt. */
-gage_rc otc_psk_kid(const struct otc_psk *psk, const uint8_t salt[OTC_SALT_LEN], uint8_t kid[OTC_KID_LEN]);
+gage_rc otc_psk_kid(const struct otc_psk *psk, struct hkdf *work, const uint8_t salt[OTC_SALT_LEN],
+                    uint8_t kid[OTC_KID_LEN]);
 /* The side that a peer of this one initiates with. */
 enum otc_side otc_side_of_peer(enum otc_side own);
 bool otc_side_valid(uint8_t side);

@@ -278,6 +278,16 @@ TEST(credentials_say_what_they_are)
     }
 }
 
+TEST(nobody_is_told_that_a_credential_was_stored)
+{
+    struct kit_text secret = kit_secret();
+    gss_cred_id_t cred = kit_acquire(GSS_C_INITIATE, "otc_secret", secret.c, NULL);
+    OM_uint32 minor;
+    assert_true(GSS_ERROR(gss_store_cred(&minor, cred, GSS_C_INITIATE, kit_mech(), 0, 0, NULL, NULL)));
+    assert_true(GSS_ERROR(gss_store_cred_into(&minor, cred, GSS_C_INITIATE, kit_mech(), 0, 0, NULL, NULL, NULL)));
+    gss_release_cred(&minor, &cred);
+}
+
 /* ---- the mechanism about itself ---- */
 
 static bool
@@ -349,6 +359,7 @@ main(void)
         CASE(the_label_root_makes_nobody_root),
         CASE(attributes_can_be_read_before_anything_is_released_and_labels_are_not_vouched_for),
         CASE(credentials_say_what_they_are),
+        CASE(nobody_is_told_that_a_credential_was_stored),
         CASE(mechanism_attributes_are_as_documented),
         CASE(the_sasl_name_is_the_one_that_the_oid_gives),
     };
