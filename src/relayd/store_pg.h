@@ -59,10 +59,20 @@ gage_rc pg_link_ready(struct pg_engine *s, struct pg_link *link, struct gage_err
 void pg_link_drop(struct pg_link *link);
 /* From another thread: what the link waits for fails at once. */
 void pg_link_interrupt(struct pg_link *link);
-/* Makes tables and indexes where they are missing. Once, at open. */
-gage_rc pg_make_schema(struct pg_engine *s, PGconn *conn, struct gage_err *err);
 /* A plain connection, with time-outs, without anything prepared. */
 gage_rc pg_connect(struct pg_engine *s, PGconn **conn, struct gage_err *err);
+
+/* Translates what the server or libpq says. Only the primary message: details may quote keys. */
+gage_rc pg_failed(PGconn *conn, const PGresult *result, struct gage_err *err);
+/* Runs commands that matter only by their success. */
+gage_rc pg_run_text(PGconn *conn, const char *commands, struct gage_err *err);
+
+/* ---- schema (store_pg_schema.c) ---- */
+
+/* Makes tables and indexes where they are missing. Once, at open. */
+gage_rc pg_make_schema(struct pg_engine *s, PGconn *conn, struct gage_err *err);
+/* Whether schema and key are ours; at every connection. GAGE_E_FORMAT, GAGE_E_SECRET. */
+gage_rc pg_check_meta(struct pg_engine *s, PGconn *conn, struct gage_err *err);
 
 /* ---- sending (store_pg_link.c) ---- */
 

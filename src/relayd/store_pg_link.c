@@ -6,22 +6,6 @@
 #include "base/clock.h"
 
 #define RETRY_NS INT64_C(500000000)
-#define TEXT_OF_(x) #x
-#define TEXT_OF(x) TEXT_OF_(x)
-
-static const char schema[] =
-    "BEGIN; SELECT pg_advisory_xact_lock(1734436709);" /* relays that start at the same moment take turns */
-    "CREATE TABLE IF NOT EXISTS gage_meta (name text PRIMARY KEY, value bytea NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS gage_mailbox (tag bytea PRIMARY KEY, create_key bytea NOT NULL UNIQUE,"
-    " expires bigint NOT NULL, payload_max bigint NOT NULL, version bigint NOT NULL, head bytea NOT NULL,"
-    " payload bytea NOT NULL, initial bytea) WITH (fillfactor = 70);"
-    /* ciphertext does not compress */
-    "ALTER TABLE gage_mailbox ALTER payload SET STORAGE EXTERNAL, ALTER initial SET STORAGE EXTERNAL;"
-    "CREATE INDEX IF NOT EXISTS gage_mailbox_expires ON gage_mailbox (expires);"
-    "CREATE TABLE IF NOT EXISTS gage_usage (slot bigint PRIMARY KEY, mailboxes bigint NOT NULL, bytes bigint NOT NULL)"
-    " WITH (fillfactor = 50);"
-    "INSERT INTO gage_meta (name, value) VALUES ('schema', '\\x0" TEXT_OF(STORE_SCHEMA) "') ON CONFLICT DO NOTHING;"
-                                                                                        "COMMIT";
 
 #define COLUMNS "tag, create_key, expires, payload_max, version, head, initial IS NOT NULL"
 
@@ -57,8 +41,7 @@ static const struct {
 
 /* ---- failures ---- */
 
-/* Translates what the server or libpq says. Only the primary message: details may quote keys. */
-static gage_rc
+gage_rc
 pg_failed(PGconn *conn, const PGresult *result, struct gage_err *err)
 {
     const char *state = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -128,9 +111,8 @@ pg_link_interrupt(struct pg_link *link)
     pthread_mutex_unlock(&link->lock);
 }
 
-/* Runs commands that matter only by their success. */
-static gage_rc
-run_text(PGconn *conn, const char *commands, struct gage_err *err)
+gage_rc
+pg_run_text(PGconn *conn, const char *commands, struct gage_err *err)
 {
     PGresult *result = PQexec(conn, commands);
     ExecStatusType status = PQresultStatus(result);
@@ -153,60 +135,6 @@ pg_connect(struct pg_engine *s, PGconn **conn, struct gage_err *err)
     gage_rc rc = gage_fail(err, GAGE_E_UNAVAILABLE, "cannot connect to PostgreSQL: %s", PQerrorMessage(*conn));
     PQfinish(*conn);
     *conn = NULL;
-    return rc;
-}
-
-gage_rc
-pg_make_schema(struct pg_engine *s, PGconn *conn, struct gage_err *err)
-{
-    gage_slice check = SLICE_OF(s->check);
-    const char *value = (const char *)check.p;
-    int length = (int)check.n, format = 1;
-    TRY(run_text(conn, schema, err));
-    PGresult *result =
-        PQexecParams(conn, "INSERT INTO gage_meta (name, value) VALUES ('key', $1) ON CONFLICT DO NOTHING", 1,
-                     (const Oid[]){17}, &value, &length, &format, 1);
-    gage_rc rc = PQresultStatus(result) == PGRES_COMMAND_OK ? GAGE_DONE : pg_failed(conn, result, err);
-    PQclear(result);
-    return rc;
-}
-
-/* One row of gage_meta; NULL where it cannot be had. */
-static PGresult *
-meta(PGconn *conn, const char *query, gage_rc *rc, struct gage_err *err)
-{
-    PGresult *result = PQexecParams(conn, query, 0, NULL, NULL, NULL, NULL, 1);
-    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        return result;
-    *rc = PQresultStatus(result) == PGRES_TUPLES_OK
-              ? gage_fail(err, GAGE_E_FORMAT, "the database's table gage_meta lacks a row: restore it")
-              : pg_failed(conn, result, err);
-    PQclear(result);
-    return NULL;
-}
-
-static gage_rc
-check_meta(struct pg_engine *s, PGconn *conn, struct gage_err *err)
-{
-    gage_rc rc = GAGE_DONE;
-    PGresult *result = meta(conn, "SELECT value FROM gage_meta WHERE name = 'schema'", &rc, err);
-    if (result == NULL)
-        return rc;
-    gage_slice version = pg_bytes(result, 0, 0);
-    if (version.n != 1 || version.p[0] != STORE_SCHEMA)
-        rc = gage_fail(err, GAGE_E_FORMAT,
-                       "the database has another schema than this gage's (%d): run the gage that wrote it",
-                       STORE_SCHEMA);
-    PQclear(result);
-    TRY(rc);
-    result = meta(conn, "SELECT value FROM gage_meta WHERE name = 'key'", &rc, err);
-    if (result == NULL)
-        return rc;
-    if (!slice_equal_ct(pg_bytes(result, 0, 0), SLICE_OF(s->check)))
-        rc = gage_fail(
-            err, GAGE_E_SECRET,
-            "the relay key is not the one that the database was made with: give all its relays the same key file");
-    PQclear(result);
     return rc;
 }
 
@@ -238,8 +166,8 @@ set_up(struct pg_engine *s, struct pg_link *link, struct gage_err *err)
     TRY(pg_connect(s, &link->conn, err));
     set_fd(link, PQsocket(link->conn));
     PQsetNoticeReceiver(link->conn, on_notice, link);
-    TRY(run_text(link->conn, settings, err));
-    TRY(check_meta(s, link->conn, err));
+    TRY(pg_run_text(link->conn, settings, err));
+    TRY(pg_check_meta(s, link->conn, err));
     return prepare_all(link->conn, err);
 }
 

@@ -79,10 +79,12 @@ has_room(struct store *store, const struct batch *batch, const struct store_requ
     pthread_mutex_unlock(&store->state);
     uint64_t size = q->payload.n + q->payload_type.n;
     uint64_t reserve = store_reserve_of(q->payload_max > size ? q->payload_max : size);
-    int64_t mailboxes = (int64_t)batch->mailboxes + batch->mailboxes_delta;
-    int64_t bytes = (int64_t)batch->bytes + batch->bytes_delta + (int64_t)reserve;
     uint64_t most = limits.bytes < batch->capacity ? limits.bytes : batch->capacity;
-    return mailboxes < (int64_t)limits.mailboxes && (bytes < 0 || (uint64_t)bytes <= most);
+    int64_t mailboxes, bytes; /* of a database: any number, and below zero where rows were damaged */
+    if (__builtin_add_overflow((int64_t)batch->mailboxes, batch->mailboxes_delta, &mailboxes) ||
+        __builtin_add_overflow((int64_t)batch->bytes, batch->bytes_delta + (int64_t)reserve, &bytes))
+        return false;
+    return (mailboxes < 0 || (uint64_t)mailboxes < limits.mailboxes) && (bytes < 0 || (uint64_t)bytes <= most);
 }
 
 /* Where the one create that had this request id made a mailbox that expired since, it makes room for the new one. */
