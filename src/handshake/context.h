@@ -67,7 +67,7 @@ gage_rc handshake_prf(struct handshake *handshake, gage_slice input, uint8_t *ou
 /* Appends bytes from which handshake_load goes on, here or in another process, also between tokens where the mechanism can
  * (mechanism->half_open_export, else GAGE_E_UNSUPPORTED). The handshake goes on as well: it is exported and imported again. The bytes hold keys. */
 gage_rc handshake_save(struct handshake *handshake, gage_buf *out, struct gage_err *err);
-/* spec: of the same contents as at the start, except that no credential is acquired: secret is not needed. */
+/* spec: of the same contents as at the start; the secret is needed only by an acceptor that is not complete. */
 gage_rc handshake_load(const struct handshake_spec *spec, gage_slice saved, bool complete, struct handshake **out,
                        struct gage_err *err);
 

@@ -344,6 +344,9 @@ handshake_load(const struct handshake_spec *spec, gage_slice saved, bool complet
     struct gss_handshake *h = NULL;
     TRY(new_handshake(spec, &h, err));
     gage_rc rc = import_context(h, exported, err);
+    /* The mechglue wants a credential for every accepting call on a mechanism that is nobody's default, the third token's too. */
+    if (gage_ok(rc) && !complete && !spec->initiate && spec->mechanism->link_secret)
+        rc = acquire_from_secret(h, spec, err);
     h->granted = granted;
     h->common.complete = complete;
     if (gage_ok(rc))
