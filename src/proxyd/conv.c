@@ -262,6 +262,10 @@ describe_element(gss_cred_id_t cred, gss_OID mech, gssx_cred_element *e, struct 
     gss_cred_usage_t usage;
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     major = gss_inquire_cred_by_mech(&minor, cred, mech, &name, &initiate, &accept, &usage);
+    if (GSS_ROUTINE_ERROR(major) == GSS_S_UNAVAILABLE) { /* SPNEGO's: the credential as a whole stands for it */
+        major = gss_inquire_cred(&minor, cred, &name, &initiate, &usage, NULL);
+        accept = initiate;
+    }
     if (GSS_ERROR(major))
         return status_set(s, major, minor, mech);
     e->cred_usage = usage_to_gssx(usage);

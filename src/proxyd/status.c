@@ -16,6 +16,7 @@ static const struct {
     {"Cannot contact any KDC", "check that the KDC runs and that krb5.conf and the network reach it"},
     {"Cannot find KDC", "name the realm's kdc in krb5.conf or DNS"},
     {"Clock skew too great", "set the clocks of client, server and KDC (NTP)"},
+    {"nonexistent or empty", "check the service's keytab: cred_store = keytab:PATH"},
     {"Key table file", "check the service's keytab: cred_store = keytab:PATH"},
     {"No key table entry found", "add the principal's key to the keytab, or set krb5_principal"},
     {"not found in keytab", "export the service's current key to the keytab again (ktadd)"},

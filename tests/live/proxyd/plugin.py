@@ -1,0 +1,96 @@
+"""The packaged client plugin (proxymech.so) against gage-proxyd, unmodified: acceptor, initiator, every GSSPROXY_BEHAVIOR."""
+import json
+import shutil
+import unittest
+
+from daemon import Daemon, run_client
+from realm import REALM, Realm
+
+INITIATOR = """[service/test]
+  mechs = krb5
+  euid = {uid}
+  socket = {dir}/sock
+  cred_store = keytab:{keytab}
+  cred_store = client_keytab:{keytab}
+  cred_store = ccache:FILE:{dir}/service-cache
+  krb5_principal = gage/localhost
+  trusted = yes
+"""
+
+
+class Plugin(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm()
+        cls.realm.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.realm.stop()
+
+    def pair(self, daemon, role, behavior="REMOTE_FIRST", extra=(), **more):
+        with open(daemon.path("peer.json"), "w") as f:
+            json.dump(self.realm.env, f)
+        env = daemon.client_env(behavior, PEER_ENV=daemon.path("peer.json"), **more)
+        return run_client("pair", "host@localhost", role, *extra, env=env)
+
+    def check(self, result, initiator):
+        self.assertNotIn("error", result)
+        for side in ("mine", "theirs"):
+            self.assertEqual(result[side]["initiator"], f"{initiator}@{REALM}")
+
+    def test_an_acceptor_without_a_keytab_accepts_and_exchanges_messages(self):
+        with Daemon(self.realm) as daemon:
+            for extra in ((), ("creds=yes",), ("mech=spnego",)):
+                with self.subTest(extra=extra):
+                    self.check(self.pair(daemon, "accept", extra=extra), "alice")
+
+    def test_an_initiator_without_a_ticket_initiates_and_exchanges_messages(self):
+        with Daemon(self.realm, INITIATOR) as daemon:
+            self.check(self.pair(daemon, "initiate"), "gage/localhost")
+            self.check(self.pair(daemon, "initiate", extra=("creds=yes",)), "gage/localhost")
+
+    def test_every_behavior_does_what_its_name_says(self):
+        with Daemon(self.realm, settings="debug_level = 1\n") as daemon:
+            for behavior, works in (("REMOTE_FIRST", True), ("LOCAL_FIRST", True), ("REMOTE_ONLY", True), ("LOCAL_ONLY", False)):
+                with self.subTest(behavior=behavior):
+                    before = daemon.text().count('procedure="accept_sec_context"')
+                    result = self.pair_or_error(daemon, behavior)
+                    self.assertEqual("error" not in result, works, result)
+                    self.assertEqual(daemon.text().count('procedure="accept_sec_context"') > before, works)
+
+    def pair_or_error(self, daemon, behavior):
+        token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
+        return daemon.client("accept", token, behavior=behavior)
+
+    def test_with_its_own_keytab_local_first_leaves_the_daemon_alone(self):
+        with Daemon(self.realm, settings="debug_level = 1\n") as daemon:
+            token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
+            result = daemon.client("accept", token, behavior="LOCAL_FIRST", KRB5_KTNAME="FILE:" + self.realm.keytab)
+            self.assertTrue(result["complete"])
+            self.assertNotIn('procedure="accept_sec_context"', daemon.text())
+
+    def test_delegated_credentials_come_through(self):
+        services = "[service/test]\nmechs = krb5\neuid = {uid}\nsocket = {dir}/sock\ncred_store = keytab:{keytab}\n"
+        self.realm.kinit("alice", options=("-f",))
+        with Daemon(self.realm, services) as daemon:
+            token = run_client("initiate", "host@localhost", "flags=mutual,deleg", env=self.realm.env)["token"]
+            result = daemon.client("accept", token)
+            self.assertTrue(result["complete"], result)
+            self.assertTrue(result["delegated"])
+
+    def test_the_reason_of_a_kerberos_error_reaches_the_client_with_what_to_do(self):
+        services = "[service/test]\nmechs = krb5\neuid = {uid}\nsocket = {dir}/sock\ncred_store = keytab:{dir}/no-keytab\n"
+        with Daemon(self.realm, services) as daemon:
+            token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
+            result = daemon.client("accept", token, behavior="REMOTE_ONLY")
+            self.assertIn("no-keytab", result["text"])
+            self.assertIn("check the service's keytab", result["text"])
+            self.assertIn("check the service's keytab", daemon.text())
+            shutil.copy(self.realm.keytab, daemon.path("no-keytab"))
+            token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
+            self.assertTrue(daemon.client("accept", token)["complete"], "a repaired keytab works at once")
+
+
+if __name__ == "__main__":
+    unittest.main()
