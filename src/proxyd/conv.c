@@ -262,7 +262,8 @@ describe_element(gss_cred_id_t cred, gss_OID mech, gssx_cred_element *e, struct 
     gss_cred_usage_t usage;
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     major = gss_inquire_cred_by_mech(&minor, cred, mech, &name, &initiate, &accept, &usage);
-    if (GSS_ROUTINE_ERROR(major) == GSS_S_UNAVAILABLE) { /* SPNEGO's: the credential as a whole stands for it */
+    /* MIT's mechglue says BAD_BINDINGS of a mechanism that lacks the call (SPNEGO): the credential as a whole stands for it. */
+    if (GSS_ROUTINE_ERROR(major) == GSS_S_UNAVAILABLE || GSS_ROUTINE_ERROR(major) == GSS_S_BAD_BINDINGS) {
         major = gss_inquire_cred(&minor, cred, &name, &initiate, &usage, NULL);
         accept = initiate;
     }
