@@ -268,14 +268,9 @@ wire_recv(struct wire *wire, void *to, size_t n)
     return total > 0 ? (ssize_t)total : fail(EAGAIN);
 }
 
-ssize_t
-wire_send(struct wire *wire, const void *from, size_t n)
+static ssize_t
+tls_write(struct wire *wire, const uint8_t *from, size_t n)
 {
-    wire_counts.calls++;
-    if (wire->refused || wire->broken)
-        return fail(ECONNRESET);
-    if (wire->ssl == NULL)
-        return system_send(wire->fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     ERR_clear_error();
     int sent = SSL_write(wire->ssl, from, (int)(n < INT32_MAX ? n : INT32_MAX));
     if (sent > 0)
@@ -284,26 +279,61 @@ wire_send(struct wire *wire, const void *from, size_t n)
     return result == 0 ? fail(ECONNRESET) : result;
 }
 
+/* Writes on as long as the socket takes it: the library takes a short count to mean that the socket is full. */
+ssize_t
+wire_send(struct wire *wire, const void *from, size_t n)
+{
+    size_t total = 0;
+    wire_counts.calls++;
+    if (wire->refused || wire->broken)
+        return fail(ECONNRESET);
+    if (wire->ssl == NULL)
+        return system_send(wire->fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (total < n) {
+        ssize_t sent = tls_write(wire, (const uint8_t *)from + total, n - total);
+        if (sent < 0)
+            return total > 0 ? (ssize_t)total : -1;
+        total += (size_t)sent;
+    }
+    return (ssize_t)total;
+}
+
+/* Copies what the message holds from `offset` on, as much as fits. */
+static size_t
+gather(const struct msghdr *message, size_t offset, uint8_t *to, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < message->msg_iovlen && n < size; i++) {
+        size_t length = message->msg_iov[i].iov_len;
+        size_t skip = offset < length ? offset : length;
+        size_t step = length - skip < size - n ? length - skip : size - n;
+        offset -= skip;
+        memcpy(to + n, (const uint8_t *)message->msg_iov[i].iov_base + skip, step);
+        n += step;
+    }
+    return n;
+}
+
 /* Head and body in one TLS record where they fit. */
 ssize_t
 wire_sendmsg(struct wire *wire, const struct msghdr *message)
 {
     uint8_t together[16384];
-    size_t n = 0;
+    size_t total = 0, n;
     if (wire->ssl == NULL && !wire->refused) {
         wire_counts.calls++;
         return system_sendmsg(wire->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    for (size_t i = 0; i < message->msg_iovlen && n < sizeof together; i++) {
-        size_t step = message->msg_iov[i].iov_len;
-        if (step > sizeof together - n)
-            step = sizeof together - n;
-        memcpy(together + n, message->msg_iov[i].iov_base, step);
-        n += step;
+    while ((n = gather(message, total, together, sizeof together)) > 0) {
+        ssize_t sent = wire_send(wire, together, n);
+        gage_wipe(together, n);
+        if (sent < 0)
+            return total > 0 ? (ssize_t)total : -1;
+        total += (size_t)sent;
+        if ((size_t)sent < n)
+            break;
     }
-    ssize_t sent = wire_send(wire, together, n);
-    gage_wipe(together, n);
-    return sent;
+    return (ssize_t)total;
 }
 
 int
