@@ -108,6 +108,10 @@ class Store(Base):
             result = cred if cred.failed else gss.accept(cred.cred, token)
             self.refused("USED_STORE", result)
 
+    def test_a_credential_of_the_mechanism_is_not_stored(self):
+        result = gss.call("store_cred", link(secret()), gss.c_int(gss.INITIATE), gss.oid(gss.OTC), gss.c_int(0), gss.c_int(0), None, None)
+        self.assertEqual(hex(result.major), hex(gss.UNAVAILABLE))
+
 
 class Files(Base):
     def test_a_pair_of_files_makes_many_contexts_in_both_directions(self):
@@ -187,6 +191,13 @@ class Files(Base):
     def test_sixty_five_files_are_too_many(self):
         path = self.file(side="b")
         self.assertTrue(gss.acquire(store=[("otc_secret_file", path)] * 65, usage=gss.ACCEPT).failed)
+
+    def test_the_holder_of_both_files_is_served_by_the_fitting_one(self):
+        text = secret()
+        a, b = (self.file(text, side, side) for side in "ab")
+        both = gss.acquire(store=[("otc_secret_file", a), ("otc_secret_file", b)], usage=gss.ACCEPT).ok().cred
+        for path in (a, b):
+            Pair(creds=(self.acquire_file(path).ok().cred, both))
 
 
 class Exports(Base):
