@@ -231,6 +231,18 @@ may_detach(const struct drive *d, const struct gage_action *action)
     return d->detach && d->invited && (action->kind == GAGE_ACT_HTTP || action->kind == GAGE_ACT_WAIT);
 }
 
+/* Both people need them before either can be asked: they are told as soon as they are known. */
+static gage_rc
+tell_digits(struct drive *d, const struct gage_transfer_status *status, struct gage_err *err)
+{
+    if (d->digits_told || status->digits[0] == '\0')
+        return GAGE_DONE;
+    d->digits_told = true;
+    say("compare with the other person, by voice or face to face: %.3s %s", status->digits,
+        strlen(status->digits) > 3 ? status->digits + 3 : "");
+    return report_event("digits", d->record, json_pack("{s:s}", "digits", status->digits), err);
+}
+
 gage_rc
 drive_run(struct drive *d, struct drive_end *end, struct gage_err *err)
 {
@@ -248,6 +260,7 @@ drive_run(struct drive *d, struct drive_end *end, struct gage_err *err)
             return report_event("detached", d->record, json_object(), err);
         }
         gage_transfer_status(d->transfer, &status);
+        TRY(tell_digits(d, &status, err));
         TRY(report_waiting(d->record, &status, err));
         TRY(carry_out(d, &action, err));
     }

@@ -26,7 +26,7 @@ struct drive {
     bool no_questions; /* nobody can be asked: several transfers share the terminal */
     /* the loop's own */
     bool sent_anything; /* something may have reached the relay in this process */
-    bool answered_once, cancelling, invited;
+    bool answered_once, cancelling, invited, digits_told;
     int64_t first_try; /* when the relay was first not reached, 0: it was */
 };
 void drive_free(struct drive *d);

@@ -53,10 +53,6 @@ ask_mismatch(const struct drive *d, const struct gage_ask *ask, bool *yes, struc
 static gage_rc
 ask_digits(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err)
 {
-    TRY(report_event("digits", d->record, json_pack("{s:s}", "digits", ask->digits), err));
-    waiting_done();
-    say("compare with the other person, by voice or face to face: %.3s %s", ask->digits,
-        strlen(ask->digits) > 3 ? ask->digits + 3 : "");
     REQUIRE(may_ask(d), err, GAGE_E_USAGE,
             "six digits are to be compared, and there is no terminal to ask on: `gage resume %s` on one asks",
             d->record->id);

@@ -262,12 +262,28 @@ set_request(struct http *http, const struct http_request *request, struct http_r
            curl_easy_setopt(c, CURLOPT_HEADERDATA, response) == CURLE_OK;
 }
 
+/* Whether libcurl gave up before the request was sent. */
+static bool
+failed_before_sending(CURLcode rc)
+{
+    static const CURLcode early[] = {CURLE_COULDNT_RESOLVE_HOST,     CURLE_COULDNT_RESOLVE_PROXY,
+                                     CURLE_COULDNT_CONNECT,          CURLE_SSL_CONNECT_ERROR,
+                                     CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_PEER_FAILED_VERIFICATION,
+                                     CURLE_SSL_CACERT_BADFILE,       CURLE_URL_MALFORMAT,
+                                     CURLE_UNSUPPORTED_PROTOCOL};
+    for (size_t i = 0; i < sizeof early / sizeof early[0]; i++) {
+        if (rc == early[i])
+            return true;
+    }
+    return false;
+}
+
 /* libcurl's verdict in our codes and words. */
 static gage_rc
 translate(struct http *http, CURLcode rc, const struct http_response *response, struct gage_err *err)
 {
     const char *detail = http->message[0] != '\0' ? http->message : curl_easy_strerror(rc);
-    http->never_sent = false;
+    http->never_sent = failed_before_sending(rc);
     switch (rc) {
     case CURLE_OK:
         return GAGE_DONE;
@@ -295,7 +311,6 @@ translate(struct http *http, CURLcode rc, const struct http_response *response, 
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
-        http->never_sent = true;
         return gage_fail(err, GAGE_E_UNAVAILABLE, "the relay cannot be reached: %s", detail);
     default:
         return gage_fail(err, GAGE_E_UNAVAILABLE, "the relay did not answer: %s", detail);

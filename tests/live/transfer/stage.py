@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 PREFIX = pathlib.Path(os.environ.get("GAGE_PREFIX", ROOT / "build/root"))
 GAGE = PREFIX / "bin/gage"
 RELAYD = PREFIX / "sbin/gage-relayd"
-LONG = 60  # seconds after which a test that hangs is given up
+LONG = 40  # seconds after which a test that hangs is given up
 
 # Exit statuses, of include/gage/error.h.
 STATUS = {name: int(number) for name, number in

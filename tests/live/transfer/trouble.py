@@ -34,6 +34,18 @@ class Stage(unittest.TestCase):
         self.assertEqual(len(rows), 1, rows)
         return rows[0]
 
+    def accept_until_answered(self, link):
+        """An accept that has answered and waits for the content."""
+        accept = self.accept(link, "--json")
+        self.waits_for(accept, "the sender's answer")
+        return accept
+
+    def waits_for(self, process, what):
+        while event := read_event(process, "waiting"):
+            if event["for"] == what:
+                return
+        self.fail(f"it never waited for {what}: {finish(process)}")
+
 
 class Ends(Stage):
     def test_a_second_receiver_is_told_and_the_first_is_unharmed(self):
@@ -49,20 +61,14 @@ class Ends(Stage):
     def test_a_second_receiver_while_the_first_is_at_it_is_told_that_somebody_was_first(self):
         share, link = self.share("--detach")
         finish(share)
-        first = self.accept(link)
-        until(lambda: "waiting for" in self.only(self.receiver)["state"] if self.receiver.state() else False, "the first claims")
+        first = self.accept_until_answered(link)
         second = self.enterContext(Person(self.relay))
-        self.first_has_claimed(first)
         late = finish(self.accept(link, person=second))
         self.assertEqual(late[0], STATUS["E_USED"], late)
         self.assertIn("somebody else", late[2])
         self.assertEqual(self.sender.run("resume").returncode, 0)
         self.assertEqual(finish(first)[0], 0)
         self.assertEqual((self.installed(), self.installed(second)), (["secret.txt"], []))
-
-    def first_has_claimed(self, accept):
-        """The answer is on its way once the receiver waits for the content."""
-        until(lambda: "sender" in self.only(self.receiver)["state"], "the first has answered")
 
     def test_a_link_with_another_secret_opens_nothing(self):
         share, link = self.share()
@@ -76,7 +82,7 @@ class Ends(Stage):
     def test_expired_before_anybody_came(self):
         share = self.sender.start("share", "--json", "--expires", "2s", self.sender.file("secret.txt"))
         link = read_event(share, "invitation")["link"]
-        status, out, _ = finish(share)
+        status, out, _ = finish(share, 90)
         last = events(out)[-1]
         self.assertEqual((last["outcome"], status), ("not released", STATUS["E_EXPIRED"]), last)
         late = finish(self.accept(link))
@@ -103,9 +109,7 @@ class Ends(Stage):
     def test_cancelled_by_the_receiver(self):
         share, link = self.share("--detach")
         finish(share)
-        accept = self.accept(link)
-        until(lambda: self.receiver.state(), "the receiver has begun")
-        until(lambda: "sender" in self.only(self.receiver)["state"], "the receiver has answered")
+        accept = self.accept_until_answered(link)
         cancel = self.receiver.run("cancel", self.only(self.receiver)["transfer"])
         self.assertEqual(cancel.returncode, 0, cancel.stderr)
         self.assertEqual(finish(accept)[0], STATUS["E_CANCELLED"])
@@ -128,18 +132,12 @@ class Ends(Stage):
 class Size(Stage):
     def test_what_is_too_large_for_the_relay_is_said_with_its_limit_and_not_released(self):
         name = self.sender.file("large", os.urandom(100_000))
-        share = self.sender.start("share", "--json", name)
-        invitation = read_event(share, "invitation")
-        accept = self.accept(invitation["link"]) if invitation else None
-        status, out, err = finish(share)
-        self.assertEqual(status, STATUS["E_LIMIT"], out + err)
-        last = [e for e in events(out) if e["event"] == "outcome"][-1] if out else None
+        done = self.sender.run("share", "--json", name)
+        self.assertEqual(done.returncode, STATUS["E_LIMIT"], done.stderr)
+        last = events(done.stdout)[-1]
         self.assertEqual(last["outcome"], "not released")
         self.assertIn("65536", last["text"])
-        if accept:
-            accept.terminate()
-            finish(accept)
-        self.assertEqual(self.installed(), [])
+        self.assertNotIn("invitation", [e["event"] for e in events(done.stdout)])
 
     def test_thirty_thousand_bytes_pass_the_default_limit(self):
         content = os.urandom(30_000)
@@ -168,8 +166,7 @@ class TheRelayFails(Stage):
     def test_killed_and_back_in_the_middle_it_goes_on(self):
         share, link = self.share("--detach")
         finish(share)
-        accept = self.accept(link)
-        until(lambda: self.receiver.state() and "sender" in self.only(self.receiver)["state"], "the receiver has answered")
+        accept = self.accept_until_answered(link)
         self.relay.kill()
         resume = self.sender.start("resume")
         time.sleep(0.5)
@@ -200,16 +197,17 @@ class NeverTogether(Stage):
         """Sender and receiver are never online at the same time: every step is a process that was killed in its wait."""
         share, link = self.share("--detach")
         self.assertEqual(finish(share)[0], 0)
-        self.alone(self.accept(link), lambda: self.receiver.state() and "sender" in self.only(self.receiver)["state"])
-        self.alone(self.sender.start("resume"), lambda: "receipt" in self.only(self.sender)["state"])
+        self.kill(self.accept_until_answered(link))
+        resume = self.sender.start("resume", "--json")
+        self.waits_for(resume, "the receipt")
+        self.kill(resume)
         last = self.receiver.run("resume")
         self.assertEqual(last.returncode, 0, last.stderr)
         self.assertEqual(self.installed(), ["secret.txt"])
         self.assertEqual(self.sender.run("resume").returncode, 0)
         self.assertIn("delivered", self.only(self.sender)["state"])
 
-    def alone(self, process, enough):
-        until(enough, "the step is done")
+    def kill(self, process):
         process.send_signal(signal.SIGKILL)
         finish(process)
 
