@@ -86,16 +86,6 @@ forget_old(void)
     }
 }
 
-gage_rc
-records_open(struct gage_err *err)
-{
-    TRY(find_folder(err));
-    TRY(folder_make(folder, 0700, err));
-    TRY(check_folder(err));
-    forget_old();
-    return GAGE_DONE;
-}
-
 /* ---- one record ---- */
 
 static bool
@@ -295,4 +285,44 @@ record_find_mailbox(const char *mailbox, enum record_side side, record *r, struc
             return GAGE_DONE;
     }
     return gage_fail(err, GAGE_E_NOT_FOUND, "no transfer of this mailbox is known here");
+}
+
+/* ---- opening ---- */
+
+/* What a process killed before its first record stood has left: temporary files with secrets in them. Whoever is at it holds the lock. */
+static void
+remove_orphan(const char *name)
+{
+    char path[PATH_MAX];
+    AUTO(record) r = RECORD_EMPTY;
+    memcpy(r.id, name, RECORD_ID_LEN);
+    path_of(r.id, "", path);
+    if (access(path, F_OK) == 0 || !gage_ok(take_lock(&r, NULL)) || access(path, F_OK) == 0)
+        return;
+    (void)remove_beside(&r, CANCEL_SUFFIX, NULL);
+    (void)remove_beside(&r, ".lock", NULL);
+}
+
+static void
+remove_orphans(void)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (strspn(entry->d_name, "0123456789abcdef") == RECORD_ID_LEN && entry->d_name[RECORD_ID_LEN] == '.')
+            remove_orphan(entry->d_name);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+gage_rc
+records_open(struct gage_err *err)
+{
+    TRY(find_folder(err));
+    TRY(folder_make(folder, 0700, err));
+    TRY(check_folder(err));
+    forget_old();
+    remove_orphans();
+    return GAGE_DONE;
 }

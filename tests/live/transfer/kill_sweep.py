@@ -8,6 +8,7 @@ After each kill the dead one is resumed (the relay restarted), and then must hol
 By default every point of sender and receiver near their writes and a sample of the rest, to keep the suite short;
 `--all` takes every point (kill_sweep.py --all [sender|receiver|relay]).
 """
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -101,14 +102,20 @@ class Transfer:
         except BrokenPipeError:
             pass
         accept.stdin = None
+        # Each waits for the other: a dead sender is resumed while the receiver waits.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            sending = pool.submit(self.finish_side, self.sender, share, "sender")
+            received = self.finish_receiver(accept, link)
+            return sending.result(), received
+
+    def finish_receiver(self, accept, link):
         received = self.finish_side(self.receiver, accept, "receiver")
         if received is None:  # killed before it had begun: as if it had never been run
             again = self.receiver.run("accept", "--json", "--yes", "-", input=link + "\n")
             received = self.receiver.state()[0]
             if again.returncode != 0:
                 raise AssertionError(f"{again.stdout}\n{again.stderr}")
-        sent = self.finish_side(self.sender, share, "sender")
-        return sent, received
+        return received
 
     def check(self, test, sent, received):
         said = f"killed {self.killed}: {sent} {received}"

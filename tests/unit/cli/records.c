@@ -140,6 +140,21 @@ TEST(what_a_kill_left_beside_the_record_is_removed_with_the_next_lock)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+TEST(what_a_kill_left_of_a_record_that_never_stood_is_removed_unless_somebody_is_at_it)
+{
+    AUTO(gage_fd) busy = -1;
+    char orphan[PATH_MAX + 32], young[PATH_MAX + 32], lock[PATH_MAX + 32];
+    snprintf(orphan, sizeof orphan, "%s/0123abcd.aBc123", records_folder());
+    snprintf(young, sizeof young, "%s/89abcdef.aBc123", records_folder());
+    snprintf(lock, sizeof lock, "%s/89abcdef.lock", records_folder());
+    assert_true(close(open(orphan, O_CREAT | O_WRONLY, 0600)) == 0);
+    assert_true(close(open(young, O_CREAT | O_WRONLY, 0600)) == 0);
+    assert_ok(file_lock(lock, &busy, NULL));
+    assert_ok(records_open(NULL));
+    assert_int_not_equal(access(orphan, F_OK), 0);
+    assert_int_equal(access(young, F_OK), 0);
+}
+
 TEST(records_finished_long_ago_are_forgotten_and_open_ones_never)
 {
     AUTO(record) done = RECORD_EMPTY;
@@ -196,6 +211,7 @@ TEST_MAIN(WITH_FOLDER(a_record_comes_back_as_it_was_stored), WITH_FOLDER(a_recor
           WITH_FOLDER(a_finished_record_keeps_its_outcome_and_no_state),
           WITH_FOLDER(is_found_by_a_beginning_that_is_unique), WITH_FOLDER(finds_a_transfer_by_its_mailbox_and_side),
           WITH_FOLDER(what_a_kill_left_beside_the_record_is_removed_with_the_next_lock),
+          WITH_FOLDER(what_a_kill_left_of_a_record_that_never_stood_is_removed_unless_somebody_is_at_it),
           WITH_FOLDER(records_finished_long_ago_are_forgotten_and_open_ones_never),
           WITH_FOLDER(refuses_a_state_folder_that_others_can_enter), WITH_FOLDER(refuses_a_state_folder_that_is_a_link),
           WITH_FOLDER(a_damaged_record_is_refused_at_every_cut_and_does_not_crash))
