@@ -22,6 +22,7 @@
 
 #define TICK_MS 250
 #define POLLED_MAX 256
+#define SCRAPERS_MAX 8 /* clients of the metrics socket that have not sent their request yet */
 
 static struct server server;
 
@@ -31,6 +32,7 @@ struct daemon {
     char user_socket[SOCKET_PATH_MAX];
     int signals;
     struct listener *metrics;
+    int scrapers[SCRAPERS_MAX]; /* 0: none */
     bool kernel_told;
 };
 
@@ -143,8 +145,10 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
     rc = give_up_privileges(&e->conf->settings, user_mode, err);
     if (gage_ok(rc))
         rc = pool_start(&server, err);
-    if (gage_ok(rc))
+    if (gage_ok(rc)) {
+        say("Initialization complete.");
         process_ready(e->conf->settings.pid_file);
+    }
     epoch_unref(&e);
     return rc;
 }
@@ -184,15 +188,24 @@ take_signals(struct daemon *d)
     return true;
 }
 
+/* A new client takes a place; with none free, the one that waited longest goes. */
 static void
-answer_metrics(int listener)
+accept_scraper(struct daemon *d)
 {
-    for (int i = 0; i < 16; i++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
-            return;
-        metrics_answer(&server, fd);
-    }
+    int fd = accept4(d->metrics->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (d->scrapers[0] > 0)
+        close(d->scrapers[0]);
+    memmove(d->scrapers, d->scrapers + 1, sizeof d->scrapers - sizeof d->scrapers[0]);
+    d->scrapers[SCRAPERS_MAX - 1] = fd;
+}
+
+static void
+answer_scraper(int *fd)
+{
+    metrics_answer(&server, *fd);
+    *fd = 0;
 }
 
 /* User mode ends when nobody asked for something for a while. */
@@ -211,20 +224,23 @@ poll_once(struct daemon *d)
     struct pollfd polled[POLLED_MAX] = {{d->signals, POLLIN, 0}, {d->metrics != NULL ? d->metrics->fd : -1, POLLIN, 0}};
     struct listener *listeners[POLLED_MAX] = {NULL};
     nfds_t n = 2;
+    for (int i = 0; i < SCRAPERS_MAX; i++)
+        polled[n++] = (struct pollfd){d->scrapers[i] > 0 ? d->scrapers[i] : -1, POLLIN, 0};
     for (struct listener *l = server.listeners; l != NULL && n < POLLED_MAX; l = l->next) {
         listeners[n] = l;
         polled[n++] = (struct pollfd){l->fd, POLLIN, 0};
     }
-    if (poll(polled, n, TICK_MS) > 0) {
-        for (nfds_t i = 2; i < n; i++)
-            if (polled[i].revents != 0)
-                listen_accept(&server, listeners[i]);
-        if (polled[1].revents != 0)
-            answer_metrics(d->metrics->fd);
-        if (polled[0].revents != 0 && !take_signals(d))
-            return false;
-    }
-    return true;
+    if (poll(polled, n, TICK_MS) <= 0)
+        return true;
+    for (nfds_t i = 2 + SCRAPERS_MAX; i < n; i++)
+        if (polled[i].revents != 0)
+            listen_accept(&server, listeners[i]);
+    for (int i = 0; i < SCRAPERS_MAX; i++)
+        if (polled[2 + i].revents != 0)
+            answer_scraper(&d->scrapers[i]);
+    if (polled[1].revents != 0)
+        accept_scraper(d);
+    return polled[0].revents == 0 || take_signals(d);
 }
 
 static void
@@ -264,7 +280,6 @@ run(struct daemon *d, struct conf *conf)
         return fail(&err);
     if (!gage_ok(start(d, conf, &err)))
         return fail(&err);
-    say("Initialization complete.");
     service_ready("serving");
     tell_kernel(d);
     serve(d);
