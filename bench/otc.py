@@ -1,7 +1,7 @@
 """The one-time-credential mechanism beside krb5 and raw AES-256-GCM: contexts/s and wrap MB/s, with their ratios.
 
 usage: /usr/bin/python3 bench/otc.py        needs script/build; starts a private realm on loopback; takes about half a minute.
-krb5's replay cache is switched off for it (KRB5RCACHENAME=none:), which makes krb5 faster, not slower.
+krb5 runs as it comes, its replay cache included; its service ticket is in the cache, so no KDC takes part in what is measured.
 """
 import base64
 import os
@@ -38,7 +38,7 @@ def main():
         conf = realm.path("mech.conf")
         with open(conf, "w") as f:
             f.write(f"gage_otc {oid()} {PREFIX}/lib/gage/gss/gage_otc.so\n")
-        env = dict(realm.env, GSS_MECH_CONFIG=conf, KRB5RCACHENAME="none:")
+        env = dict(realm.env, GSS_MECH_CONFIG=conf)
         done = subprocess.run([PROGRAM, *secret_files(realm.dir), "host@localhost"], env=env)
     sys.exit(done.returncode)
 
