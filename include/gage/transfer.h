@@ -216,7 +216,7 @@ struct gage_call {
     uint32_t round; /* counts from 1 */
 };
 
-/* How a transfer ends. The first three are the sender's (DESIGN: "outcomes, honestly"). */
+/* How a transfer ends. The first three are the sender's. */
 #define GAGE_OUTCOMES(X)                                                                                               \
     X(DELIVERED, "delivered", "the receiver's authenticated receipt names this content")                               \
     X(NOT_RELEASED, "not released", "the content never left: it is safe to invite again")                              \
