@@ -162,7 +162,10 @@ kit_release(gss_buffer_desc *buffer)
 gss_buffer_desc
 kit_copy(const gss_buffer_desc *buffer)
 {
-    gss_buffer_desc copy = {buffer->length, malloc(buffer->length + 1)};
+    gss_buffer_desc copy = GSS_C_EMPTY_BUFFER;
+    if (buffer->length == 0)
+        return copy;
+    copy = (gss_buffer_desc){buffer->length, malloc(buffer->length)};
     memcpy(copy.value, buffer->value, buffer->length);
     return copy;
 }

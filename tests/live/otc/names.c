@@ -233,6 +233,7 @@ TEST(attributes_can_be_read_before_anything_is_released_and_labels_are_not_vouch
     assert_int_equal(is_mn, 1);
     assert_int_equal(attributes->count, 6);
     gss_release_buffer_set(&minor, &attributes);
+    gss_release_oid(&minor, &mech);
     gss_buffer_desc key = kit_buffer("otc:label"), value = kit_buffer("root");
     assert_true(GSS_ERROR(gss_set_name_attribute(&minor, source, 1, &key, &value)));
     assert_true(GSS_ERROR(gss_delete_name_attribute(&minor, source, &key)));
