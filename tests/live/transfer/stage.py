@@ -102,6 +102,7 @@ class Person:
         self.home = pathlib.Path(self.folder.name)
         self.work = self.home / "work"
         self.work.mkdir()
+        self.started = []
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "GSS_", "LD_"))}
         self.env.update(HOME=str(self.home), LC_ALL="C.UTF-8", TERM="xterm", no_proxy="*")
         if relay is not None:
@@ -120,8 +121,10 @@ class Person:
 
     def start(self, *words, env=None, stdin=subprocess.DEVNULL, **kwargs):
         """A gage in the background, without a terminal."""
-        return subprocess.Popen([GAGE, *words], cwd=self.work, env={**self.env, **(env or {})}, stdin=stdin, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, start_new_session=True, text=True, **kwargs)
+        process = subprocess.Popen([GAGE, *words], cwd=self.work, env={**self.env, **(env or {})}, stdin=stdin, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True, text=True, **kwargs)
+        self.started.append(process)
+        return process
 
     def run(self, *words, input="", env=None, timeout=LONG):
         return subprocess.run([GAGE, *words], cwd=self.work, env={**self.env, **(env or {})}, input=input, capture_output=True,
@@ -136,6 +139,11 @@ class Person:
         return [p for p in folder.glob("*")] if folder.exists() else []
 
     def close(self):
+        """Leaves neither a process nor a file behind, also where a test failed."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         self.folder.cleanup()
 
     def __enter__(self):
