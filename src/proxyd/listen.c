@@ -48,7 +48,7 @@ listen_open(const char *path, bool user_mode, struct listener **out, struct gage
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     REQUIRE(strlen(path) < sizeof address.sun_path, err, GAGE_E_CONFIG, "the socket's path is too long: %s", path);
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     TRY(clear_path(&address, err));
     AUTO(gage_fd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)

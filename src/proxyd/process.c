@@ -81,7 +81,9 @@ gage_rc
 process_become(const char *user, const char *state_dir, struct gage_err *err)
 {
     char path[4096];
-    struct passwd *found = getpwnam(user);
+    struct passwd entry, *found = NULL;
+    char buffer[16384];
+    (void)getpwnam_r(user, &entry, buffer, sizeof buffer, &found);
     REQUIRE(found != NULL, err, GAGE_E_CONFIG, "run_as_user = %s: there is no such user", user);
     if (found->pw_uid == geteuid())
         return GAGE_DONE;
@@ -104,6 +106,6 @@ process_user_socket(char *path, size_t size, struct gage_err *err)
     int n = snprintf(path, size, "%s/gssproxy", runtime);
     REQUIRE(n > 0 && (size_t)n + 16 < size, err, GAGE_E_CONFIG, "$XDG_RUNTIME_DIR is too long");
     TRY(folder_make(path, 0700, err));
-    strcat(path, "/default.sock");
+    snprintf(path + n, size - (size_t)n, "/default.sock");
     return GAGE_DONE;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -204,7 +205,7 @@ adopt(struct server *s, const struct conf *conf, int inherited, struct gage_err 
         struct listener *l = NULL;
         TRY(listen_adopt(SERVICE_FIRST_FD + i, conf->default_socket, &l, err));
         if (s->user_mode) /* the one socket there is, wherever the manager put it */
-            strcpy(l->path, conf->default_socket);
+            snprintf(l->path, sizeof l->path, "%s", conf->default_socket);
         append(&s->listeners, l);
     }
     return GAGE_DONE;

@@ -115,7 +115,7 @@ uid_name(uid_t uid, char *out, size_t size)
     (void)getpwuid_r(uid, &entry, buffer, sizeof buffer, &found);
     if (found == NULL || strlen(found->pw_name) >= size)
         return false;
-    strcpy(out, found->pw_name);
+    memcpy(out, found->pw_name, strlen(found->pw_name) + 1);
     return true;
 }
 

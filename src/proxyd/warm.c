@@ -11,38 +11,10 @@
 #include <krb5.h>
 
 #include "proxyd/mech.h"
+#include "proxyd/warm_entry.h"
 
-#define BUCKETS 256
-#define IDLE_MAX 16
 #define UNUSED_SECONDS 600
-#define ENDLESS_REFRESH 3600 /* seconds after which even a credential without an end is acquired anew */
-#define RETRY_SECONDS 30     /* between attempts to renew one that still serves */
-
-enum warm_state { MAKING, READY, FAILED };
-
-struct warm_entry {
-    struct warm_entry *next;
-    uint8_t digest[SHA256_LEN];
-    int refs; /* the table's and each use's; under the pool's lock */
-    enum warm_state state;
-    bool linked, renewing;
-    uint64_t generation;
-    int64_t made, expires, renew_at, last_used; /* expires 0: no end */
-    gss_cred_id_t idle[IDLE_MAX];
-    size_t idle_count;
-    char ccache[64]; /* its cache in memory, empty where it has none */
-    gssx_cred described;
-    gage_buf handle;
-    gage_buf copy; /* exported form, where cloning needs it */
-    struct gss_status failure;
-};
-
-struct warm_pool {
-    pthread_mutex_t lock;
-    pthread_cond_t made;
-    struct warm_entry *buckets[BUCKETS];
-    char default_keytab[512];
-};
+#define RETRY_SECONDS 30 /* between attempts to renew one that still serves */
 
 struct warm_pool *
 warm_new(void)
@@ -58,20 +30,6 @@ warm_new(void)
         krb5_free_context(context);
     }
     return pool;
-}
-
-static void
-entry_free(struct warm_entry *e)
-{
-    OM_uint32 minor;
-    while (e->idle_count > 0)
-        gss_release_cred(&minor, &e->idle[--e->idle_count]);
-    if (e->ccache[0] != '\0')
-        memory_ccache_destroy(e->ccache);
-    xdr_free(GSSX_XDR(gssx_cred), &e->described);
-    gage_buf_free(&e->handle);
-    gage_buf_free(&e->copy);
-    free(e);
 }
 
 /* With the lock held. Gives the entry to free, if nobody has it any more: that is done without the lock. */
@@ -122,154 +80,6 @@ find_entry(struct warm_pool *pool, const uint8_t digest[SHA256_LEN])
     return e;
 }
 
-/* ---- what two calls have to share ---- */
-
-/* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
-static const char *
-path_of(const char *value)
-{
-    if (value[0] == '/')
-        return value;
-    const char *colon = strchr(value, ':');
-    return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
-}
-
-/* Which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
-static void
-put_identity(gage_buf *key, const char *path, bool grows)
-{
-    struct statx st;
-    memset(&st, 0, sizeof st);
-    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
-        put_u8(key, 0);
-        return;
-    }
-    put_u8(key, 1);
-    put_u64(key, st.stx_ino);
-    put_u64(key, ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor);
-    const struct statx_timestamp *t = grows ? &st.stx_btime : &st.stx_mtime;
-    put_u64(key, (uint64_t)t->tv_sec);
-    put_u64(key, t->tv_nsec);
-    put_u64(key, grows ? 0 : st.stx_size);
-}
-
-/* False where something behind the credential cannot be watched: then it is not kept. */
-static bool
-make_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, const struct cred_store *store,
-            uint8_t digest[SHA256_LEN])
-{
-    AUTO(gage_buf) key = GAGE_BUF(65536);
-    bool watched = true;
-    put_vec16(&key, slice_str(call->service->name));
-    put_u64(&key, call->conf->generation);
-    put_u32(&key, call->peer->uid);
-    spec_encode(spec, &key);
-    for (size_t i = 0; i < store->count; i++) {
-        const char *row = store->rows[i].key, *value = store->text[i], *path = path_of(value);
-        put_vec16(&key, slice_str(row));
-        put_vec16(&key, slice_str(value));
-        if (path != NULL)
-            put_identity(&key, path, strcmp(row, "ccache") == 0);
-        else if (strcmp(row, "ccache") == 0)
-            watched = false;
-    }
-    if (store_find(store, "keytab") == NULL && path_of(pool->default_keytab) != NULL)
-        put_identity(&key, path_of(pool->default_keytab), false);
-    if (store->count == 0 && spec->usage != GSS_C_ACCEPT) /* the daemon's own default cache */
-        watched = false;
-    return watched && gage_ok(buf_check(&key, NULL)) && gage_ok(sha256_of(gage_buf_slice(&key), digest));
-}
-
-/* ---- making ---- */
-
-static int64_t
-end_of(const gssx_cred *described, int64_t now)
-{
-    uint64_t least = UINT32_MAX;
-    for (u_int i = 0; i < described->elements.elements_len; i++) {
-        const gssx_cred_element *e = &described->elements.elements_val[i];
-        if (e->cred_usage != GSSX_C_ACCEPT && e->initiator_time_rec < least)
-            least = e->initiator_time_rec;
-    }
-    return least == UINT32_MAX ? 0 : now + (int64_t)least;
-}
-
-static bool
-needs_memory_ccache(const struct call *call, const struct cred_spec *spec, const struct cred_store *store)
-{
-    return store->count > 0 && spec->usage != GSS_C_ACCEPT && store_find(store, "ccache") == NULL &&
-           (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) != 0;
-}
-
-/* A credential got by impersonation is copied from this rather than asked of the KDC again. */
-static bool
-keep_copy(struct call *call, gss_cred_id_t cred, gage_buf *copy)
-{
-    AUTO(gss_owned_buffer) token = GSS_C_EMPTY_BUFFER;
-    OM_uint32 minor, major = gss_export_cred(&minor, cred, &token);
-    if (GSS_ERROR(major))
-        return status_set(&call->status, major, minor, GSS_C_NO_OID);
-    put_bytes(copy, gss_slice(&token));
-    gage_wipe(token.value, token.length);
-    return !copy->bad || status_fail(&call->status, GSS_S_FAILURE, E2BIG, "the credential is too large to keep");
-}
-
-/* Acquires and describes; the first credential becomes idle. */
-static bool
-make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e)
-{
-    AUTO(gss_cred_id_t) cred = GSS_C_NO_CREDENTIAL;
-    if (needs_memory_ccache(call, spec, store)) {
-        memory_ccache_name(e->ccache, sizeof e->ccache);
-        if (!store_set(call, store, "ccache", e->ccache))
-            return false;
-    }
-    if (!spec_acquire(call, spec, store, &cred) || !cred_describe(cred, &e->described, &call->status))
-        return false;
-    if (spec->impersonate && !keep_copy(call, cred, &e->copy))
-        return false;
-    e->generation = call->conf->generation;
-    e->made = call->now;
-    e->expires = end_of(&e->described, call->now);
-    e->renew_at = e->expires == 0 ? call->now + ENDLESS_REFRESH : call->now + (e->expires - call->now) * 2 / 3;
-    if (e->expires != 0 && e->expires - call->now < call->service->min_lifetime)
-        return status_fail(&call->status, GSS_S_CREDENTIALS_EXPIRED, ETIME,
-                           "the credential lives for %lld seconds only, and min_lifetime is %lld: get a new ticket",
-                           (long long)(e->expires - call->now), (long long)call->service->min_lifetime);
-    e->idle[e->idle_count++] = cred;
-    cred = GSS_C_NO_CREDENTIAL;
-    return true;
-}
-
-static struct warm_entry *
-new_entry(const uint8_t digest[SHA256_LEN])
-{
-    struct warm_entry *e = calloc(1, sizeof *e);
-    if (e == NULL)
-        return NULL;
-    e->refs = 1;
-    e->handle = GAGE_BUF(SPEC_BYTES_MAX + 512);
-    e->copy = GAGE_BUF(VAULT_PAYLOAD_MAX);
-    if (digest != NULL)
-        memcpy(e->digest, digest, SHA256_LEN);
-    return e;
-}
-
-/* Another credential like the entry's. */
-static bool
-clone_cred(struct call *call, const struct cred_spec *spec, struct cred_store *store, const struct warm_entry *e,
-           gss_cred_id_t *cred)
-{
-    if (e->copy.n > 0) {
-        gss_buffer_desc token = {e->copy.n, e->copy.p};
-        OM_uint32 minor, major = gss_import_cred(&minor, &token, cred);
-        return status_set(&call->status, major, minor, GSS_C_NO_OID);
-    }
-    if (e->ccache[0] != '\0' && !store_set(call, store, "ccache", e->ccache))
-        return false;
-    return spec_acquire(call, spec, store, cred);
-}
-
 /* ---- taking ---- */
 
 /* With the lock held: an idle credential, or none. */
@@ -286,11 +96,11 @@ make_shared(struct warm_pool *pool, struct call *call, const struct cred_spec *s
             struct warm_entry *e)
 {
     pthread_mutex_unlock(&pool->lock);
-    bool good = make(call, spec, store, e);
+    bool good = warm_make(call, spec, store, e);
     /* Acquiring may have made the ticket cache that the key speaks of. */
     uint8_t digest[SHA256_LEN];
     AUTO(cred_store) again = {0};
-    bool keep = good && store_expand(call, spec, &again) && make_digest(pool, call, spec, &again, digest);
+    bool keep = good && store_expand(call, spec, &again) && warm_digest(pool, call, spec, &again, digest);
     pthread_mutex_lock(&pool->lock);
     e->state = good ? READY : FAILED;
     if (!good)
@@ -324,13 +134,13 @@ renew(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, s
 {
     if (e->renewing || call->now < e->renew_at)
         return e;
-    struct warm_entry *successor = new_entry(e->digest);
+    struct warm_entry *successor = warm_entry_new(e->digest);
     if (successor == NULL)
         return e;
     e->renewing = true;
     pthread_mutex_unlock(&pool->lock);
     AUTO(cred_store) own = {0};
-    bool good = store_expand(call, spec, &own) && make(call, spec, &own, successor);
+    bool good = store_expand(call, spec, &own) && warm_make(call, spec, &own, successor);
     pthread_mutex_lock(&pool->lock);
     e->renewing = false;
     struct warm_entry *dead = NULL, *result = e;
@@ -347,7 +157,7 @@ renew(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, s
     }
     pthread_mutex_unlock(&pool->lock);
     if (dead != NULL)
-        entry_free(dead);
+        warm_entry_free(dead);
     if (result == e)
         status_clear(&call->status);
     pthread_mutex_lock(&pool->lock);
@@ -361,7 +171,7 @@ find_or_make(struct warm_pool *pool, struct call *call, const struct cred_spec *
 {
     struct warm_entry *e = find_entry(pool, digest);
     if (e == NULL || (e->state == READY && !fresh(pool, call, e))) {
-        e = new_entry(digest);
+        e = warm_entry_new(digest);
         if (e == NULL) {
             status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
             return NULL;
@@ -381,18 +191,18 @@ find_or_make(struct warm_pool *pool, struct call *call, const struct cred_spec *
     call->status.mech.elements = call->status.mech_bytes;
     struct warm_entry *dead = unref(e);
     if (dead != NULL)
-        entry_free(dead);
+        warm_entry_free(dead);
     return NULL;
 }
 
 static bool
 take_unwatched(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_use *use)
 {
-    struct warm_entry *e = new_entry(NULL);
+    struct warm_entry *e = warm_entry_new(NULL);
     if (e == NULL)
         return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
-    if (!make(call, spec, store, e)) {
-        entry_free(e);
+    if (!warm_make(call, spec, store, e)) {
+        warm_entry_free(e);
         return false;
     }
     *use = (struct warm_use){e, pop(e, call->now)};
@@ -407,7 +217,7 @@ warm_take(struct warm_pool *pool, struct call *call, const struct cred_spec *spe
     *use = (struct warm_use){0};
     if (!store_expand(call, spec, &store))
         return false;
-    if (!make_digest(pool, call, spec, &store, digest))
+    if (!warm_digest(pool, call, spec, &store, digest))
         return take_unwatched(call, spec, &store, use);
     pthread_mutex_lock(&pool->lock);
     struct warm_entry *e = find_or_make(pool, call, spec, &store, digest);
@@ -418,7 +228,7 @@ warm_take(struct warm_pool *pool, struct call *call, const struct cred_spec *spe
         return false;
     if (use->cred != GSS_C_NO_CREDENTIAL)
         return status_set(&call->status, GSS_S_COMPLETE, 0, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID);
-    if (clone_cred(call, spec, &store, e, &use->cred))
+    if (warm_clone(call, spec, &store, e, &use->cred))
         return true;
     warm_give(pool, use, false);
     return false;
@@ -443,7 +253,7 @@ warm_give(struct warm_pool *pool, struct warm_use *use, bool good)
     if (cred != GSS_C_NO_CREDENTIAL)
         gss_release_cred(&minor, &cred);
     if (dead != NULL)
-        entry_free(dead);
+        warm_entry_free(dead);
 }
 
 /* ---- describing ---- */
@@ -517,7 +327,7 @@ warm_sweep(struct warm_pool *pool, int64_t now, uint64_t oldest_generation)
     while (dead != NULL) {
         struct warm_entry *e = dead;
         dead = e->next;
-        entry_free(e);
+        warm_entry_free(e);
     }
 }
 

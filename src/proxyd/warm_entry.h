@@ -1,0 +1,50 @@
+/* warm_entry.h - between warm.c (the table, who waits for whom) and warm_make.c (acquiring, identity). */
+#ifndef GAGE_PROXYD_WARM_ENTRY_H
+#define GAGE_PROXYD_WARM_ENTRY_H
+
+#include <pthread.h>
+
+#include "proxyd/warm.h"
+
+#define BUCKETS 256
+#define IDLE_MAX 16
+
+enum warm_state { MAKING, READY, FAILED };
+
+struct warm_entry {
+    struct warm_entry *next;
+    uint8_t digest[SHA256_LEN];
+    int refs; /* the table's and each use's; under the pool's lock */
+    enum warm_state state;
+    bool linked, renewing;
+    uint64_t generation;
+    int64_t made, expires, renew_at, last_used; /* expires 0: no end */
+    gss_cred_id_t idle[IDLE_MAX];
+    size_t idle_count;
+    char ccache[64]; /* its cache in memory, empty where it has none */
+    gssx_cred described;
+    gage_buf handle;
+    gage_buf copy; /* exported form, where cloning needs it */
+    struct gss_status failure;
+};
+
+struct warm_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t made;
+    struct warm_entry *buckets[BUCKETS];
+    char default_keytab[512];
+};
+
+/* What two calls share where they mean the same. False where something behind the credential cannot be watched: then it is not kept. */
+bool warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *spec,
+                 const struct cred_store *store, uint8_t digest[SHA256_LEN]);
+/* A zeroed entry with one reference; NULL where memory is short. `digest` may be NULL. */
+struct warm_entry *warm_entry_new(const uint8_t digest[SHA256_LEN]);
+void warm_entry_free(struct warm_entry *e);
+/* Acquires and describes; the first credential becomes idle. May block. */
+bool warm_make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e);
+/* Another credential like the entry's. */
+bool warm_clone(struct call *call, const struct cred_spec *spec, struct cred_store *store, const struct warm_entry *e,
+                gss_cred_id_t *cred);
+
+#endif

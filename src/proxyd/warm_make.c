@@ -1,0 +1,172 @@
+/* What makes two calls mean the same, and acquiring a credential to keep. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "proxyd/warm_entry.h"
+
+#define ENDLESS_REFRESH 3600 /* seconds after which even a credential without an end is acquired anew */
+
+void
+warm_entry_free(struct warm_entry *e)
+{
+    OM_uint32 minor;
+    while (e->idle_count > 0)
+        gss_release_cred(&minor, &e->idle[--e->idle_count]);
+    if (e->ccache[0] != '\0')
+        memory_ccache_destroy(e->ccache);
+    xdr_free(GSSX_XDR(gssx_cred), &e->described);
+    gage_buf_free(&e->handle);
+    gage_buf_free(&e->copy);
+    free(e);
+}
+
+/* ---- what two calls have to share ---- */
+
+/* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
+static const char *
+path_of(const char *value)
+{
+    if (value[0] == '/')
+        return value;
+    const char *colon = strchr(value, ':');
+    return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
+}
+
+/* Which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
+static void
+put_identity(gage_buf *key, const char *path, bool grows)
+{
+    struct statx st;
+    memset(&st, 0, sizeof st);
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
+        put_u8(key, 0);
+        return;
+    }
+    put_u8(key, 1);
+    put_u64(key, st.stx_ino);
+    put_u64(key, ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor);
+    const struct statx_timestamp *t = grows ? &st.stx_btime : &st.stx_mtime;
+    put_u64(key, (uint64_t)t->tv_sec);
+    put_u64(key, t->tv_nsec);
+    put_u64(key, grows ? 0 : st.stx_size);
+}
+
+/* False where something behind the credential cannot be watched: then it is not kept. */
+bool
+warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *spec, const struct cred_store *store,
+            uint8_t digest[SHA256_LEN])
+{
+    AUTO(gage_buf) key = GAGE_BUF(65536);
+    bool watched = true;
+    put_vec16(&key, slice_str(call->service->name));
+    put_u64(&key, call->conf->generation);
+    put_u32(&key, call->peer->uid);
+    spec_encode(spec, &key);
+    for (size_t i = 0; i < store->count; i++) {
+        const char *row = store->rows[i].key, *value = store->text[i], *path = path_of(value);
+        put_vec16(&key, slice_str(row));
+        put_vec16(&key, slice_str(value));
+        if (path != NULL)
+            put_identity(&key, path, strcmp(row, "ccache") == 0);
+        else if (strcmp(row, "ccache") == 0)
+            watched = false;
+    }
+    if (store_find(store, "keytab") == NULL && path_of(pool->default_keytab) != NULL)
+        put_identity(&key, path_of(pool->default_keytab), false);
+    if (store->count == 0 && spec->usage != GSS_C_ACCEPT) /* the daemon's own default cache */
+        watched = false;
+    return watched && gage_ok(buf_check(&key, NULL)) && gage_ok(sha256_of(gage_buf_slice(&key), digest));
+}
+
+/* ---- making ---- */
+
+static int64_t
+end_of(const gssx_cred *described, int64_t now)
+{
+    uint64_t least = UINT32_MAX;
+    for (u_int i = 0; i < described->elements.elements_len; i++) {
+        const gssx_cred_element *e = &described->elements.elements_val[i];
+        if (e->cred_usage != GSSX_C_ACCEPT && e->initiator_time_rec < least)
+            least = e->initiator_time_rec;
+    }
+    return least == UINT32_MAX ? 0 : now + (int64_t)least;
+}
+
+static bool
+needs_memory_ccache(const struct call *call, const struct cred_spec *spec, const struct cred_store *store)
+{
+    return store->count > 0 && spec->usage != GSS_C_ACCEPT && store_find(store, "ccache") == NULL &&
+           (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) != 0;
+}
+
+/* A credential got by impersonation is copied from this rather than asked of the KDC again. */
+static bool
+keep_copy(struct call *call, gss_cred_id_t cred, gage_buf *copy)
+{
+    AUTO(gss_owned_buffer) token = GSS_C_EMPTY_BUFFER;
+    OM_uint32 minor, major = gss_export_cred(&minor, cred, &token);
+    if (GSS_ERROR(major))
+        return status_set(&call->status, major, minor, GSS_C_NO_OID);
+    put_bytes(copy, gss_slice(&token));
+    gage_wipe(token.value, token.length);
+    return !copy->bad || status_fail(&call->status, GSS_S_FAILURE, E2BIG, "the credential is too large to keep");
+}
+
+/* Acquires and describes; the first credential becomes idle. */
+bool
+warm_make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e)
+{
+    AUTO(gss_cred_id_t) cred = GSS_C_NO_CREDENTIAL;
+    if (needs_memory_ccache(call, spec, store)) {
+        memory_ccache_name(e->ccache, sizeof e->ccache);
+        if (!store_set(call, store, "ccache", e->ccache))
+            return false;
+    }
+    if (!spec_acquire(call, spec, store, &cred) || !cred_describe(cred, &e->described, &call->status))
+        return false;
+    if (spec->impersonate && !keep_copy(call, cred, &e->copy))
+        return false;
+    e->generation = call->conf->generation;
+    e->made = call->now;
+    e->expires = end_of(&e->described, call->now);
+    e->renew_at = e->expires == 0 ? call->now + ENDLESS_REFRESH : call->now + (e->expires - call->now) * 2 / 3;
+    if (e->expires != 0 && e->expires - call->now < call->service->min_lifetime)
+        return status_fail(&call->status, GSS_S_CREDENTIALS_EXPIRED, ETIME,
+                           "the credential lives for %lld seconds only, and min_lifetime is %lld: get a new ticket",
+                           (long long)(e->expires - call->now), (long long)call->service->min_lifetime);
+    e->idle[e->idle_count++] = cred;
+    cred = GSS_C_NO_CREDENTIAL;
+    return true;
+}
+
+struct warm_entry *
+warm_entry_new(const uint8_t digest[SHA256_LEN])
+{
+    struct warm_entry *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return NULL;
+    e->refs = 1;
+    e->handle = GAGE_BUF(SPEC_BYTES_MAX + 512);
+    e->copy = GAGE_BUF(VAULT_PAYLOAD_MAX);
+    if (digest != NULL)
+        memcpy(e->digest, digest, SHA256_LEN);
+    return e;
+}
+
+/* Another credential like the entry's. */
+bool
+warm_clone(struct call *call, const struct cred_spec *spec, struct cred_store *store, const struct warm_entry *e,
+           gss_cred_id_t *cred)
+{
+    if (e->copy.n > 0) {
+        gss_buffer_desc token = {e->copy.n, e->copy.p};
+        OM_uint32 minor, major = gss_import_cred(&minor, &token, cred);
+        return status_set(&call->status, major, minor, GSS_C_NO_OID);
+    }
+    if (e->ccache[0] != '\0' && !store_set(call, store, "ccache", e->ccache))
+        return false;
+    return spec_acquire(call, spec, store, cred);
+}
