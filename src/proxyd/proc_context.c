@@ -16,7 +16,8 @@ set_target(struct call *call, gss_name_t name)
 {
     AUTO(gage_buf) shown = GAGE_BUF(sizeof call->target - 1);
     name_show(name, &shown);
-    memcpy(call->target, shown.p, shown.n);
+    if (shown.n > 0)
+        memcpy(call->target, shown.p, shown.n);
     call->target[shown.n] = '\0';
 }
 
@@ -48,7 +49,7 @@ put_name(struct call *call, gss_name_t name, bool lucid, gssx_name *to)
 {
     if (name == GSS_C_NO_NAME)
         return true;
-    if (!name_to_gssx(name, !lucid, to, &call->status))
+    if (!name_to_gssx(name, false, to, &call->status)) /* attributes: by IMPORT_AND_CANON_NAME of the composite form */
         return false;
     return !lucid || gssx_put(&to->exported_composite_name, SLICE_NONE); /* the kernel has no use for it */
 }
@@ -252,6 +253,17 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
     return status_set(&call->status, major, minor, mech);
 }
 
+/* For the audit line: who it was. */
+static void
+show_source(struct call *call, const gssx_name *name)
+{
+    AUTO(gage_buf) shown = GAGE_BUF(sizeof call->target - 1);
+    gssx_name_show(name, &shown);
+    if (shown.n > 0)
+        memcpy(call->target, shown.p, shown.n);
+    call->target[shown.n] = '\0';
+}
+
 /* Delegation and the kernel's user: only of an established context. */
 static bool
 accept_extras(struct call *call, const struct wanted_forms *forms, struct accepted *a, gssx_res_accept_sec_context *res)
@@ -276,7 +288,6 @@ accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wan
     if (!cred_begin_call(call, arg->cred_handle, GSS_C_ACCEPT, GSS_C_NO_OID, &use))
         return false;
     bool good = accept_token(call, arg, &use, live, &token, &a);
-    set_target(call, a.source);
     if ((good || token.length > 0) && !put_token(call, &token, &res->output_token))
         return false;
     if (!good)
@@ -287,6 +298,7 @@ accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wan
         return false;
     if (!give_context(call, live, half_open, forms->lucid, a.mech, false, &res->context_handle))
         return false;
+    show_source(call, &res->context_handle->src_name);
     return status_set(&call->status, outcome.major, outcome.minor, a.mech);
 }
 

@@ -20,15 +20,12 @@ struct warm_pool *
 warm_new(void)
 {
     struct warm_pool *pool = calloc(1, sizeof *pool);
-    krb5_context context = NULL;
     if (pool == NULL)
         return NULL;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->made, NULL);
-    if (krb5_init_context(&context) == 0) {
-        (void)krb5_kt_default_name(context, pool->default_keytab, sizeof pool->default_keytab);
-        krb5_free_context(context);
-    }
+    if (krb5_init_context(&pool->context) == 0)
+        (void)krb5_kt_default_name(pool->context, pool->default_keytab, sizeof pool->default_keytab);
     return pool;
 }
 
@@ -337,6 +334,8 @@ warm_free(struct warm_pool **pool)
     if (*pool == NULL)
         return;
     warm_sweep(*pool, INT64_MAX, UINT64_MAX);
+    if ((*pool)->context != NULL)
+        krb5_free_context((*pool)->context);
     pthread_mutex_destroy(&(*pool)->lock);
     pthread_cond_destroy(&(*pool)->made);
     free(*pool);

@@ -2,6 +2,7 @@
 #ifndef GAGE_PROXYD_WARM_ENTRY_H
 #define GAGE_PROXYD_WARM_ENTRY_H
 
+#include <krb5.h>
 #include <pthread.h>
 
 #include "proxyd/warm.h"
@@ -33,6 +34,8 @@ struct warm_pool {
     pthread_cond_t made;
     struct warm_entry *buckets[BUCKETS];
     char default_keytab[512];
+    krb5_context
+        context; /* unused but held: libkrb5 parses krb5.conf anew whenever no context is left that shares it */
 };
 
 /* What two calls share where they mean the same. False where something behind the credential cannot be watched: then it is not kept. */
