@@ -99,6 +99,7 @@ begin(const struct accept_options *o, const settings *s, invitation i, struct dr
     bool known;
     TRY(relay_allowed(s, gage_invitation_host(i), err));
     TRY(look_for_known(i, r, &known, err));
+    d->known = known;
     if (known)
         return gage_transfer_load(gage_buf_slice(&r->state), NULL, clock_now(), &d->transfer, err);
     r->side = RECORD_ACCEPT;

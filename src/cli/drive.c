@@ -271,7 +271,7 @@ drive_begun(struct drive *d, struct gage_err *err)
 {
     struct drive_end end;
     gage_rc rc = drive_run(d, &end, err);
-    if (!gage_ok(rc) && !end.done && !d->sent_anything && d->record->id[0] != '\0')
+    if (!gage_ok(rc) && !end.done && !d->known && !d->sent_anything && d->record->id[0] != '\0')
         (void)record_remove(d->record, NULL);
     return rc;
 }

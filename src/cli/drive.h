@@ -24,6 +24,7 @@ struct drive {
     const char
         *new_output;   /* receiver, resumed: install there instead, unless the first place has it already; or NULL */
     bool no_questions; /* nobody can be asked: several transfers share the terminal */
+    bool known;        /* the record is an earlier process's: it stays, whatever happens */
     /* the loop's own */
     bool sent_anything; /* something may have reached the relay in this process */
     bool answered_once, cancelling, invited, digits_told;

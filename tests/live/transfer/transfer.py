@@ -313,6 +313,21 @@ class InTheWay(Stage):
         self.assertEqual((again.returncode, finish(share)[0]), (0, 0), again.stderr)
         self.assertEqual((self.received(), self.received("other")), (b"older", b"secret"))
 
+    def test_the_content_is_kept_where_the_invitation_is_given_again_or_the_relay_is_gone(self):
+        self.receiver.file("secret.txt", b"older")
+        share, link = self.share()
+        for relay_is_up in (True, True, False):
+            if not relay_is_up:
+                self.relay.stop()
+                self.addCleanup(self.relay.start)
+            accept = self.receiver.run("accept", "--yes", "-", input=link)
+            self.assertEqual(accept.returncode, STATUS["E_EXISTS"], accept.stderr)
+        ident = self.receiver.state()[0]["transfer"]
+        again = self.receiver.run("resume", "--output", "other", ident)
+        self.assertEqual(self.received("other"), b"secret", again.stderr)
+        share.kill()
+        finish(share)
+
     def test_force_replaces_it(self):
         self.receiver.file("secret.txt", b"older", 0o644)
         share, link = self.share()
