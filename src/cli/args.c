@@ -13,10 +13,11 @@
 bool
 args_is_link(const char *text)
 {
+    /* Also without its scheme, or with a blank or quote in front, as a paste may leave it. */
     bool uri =
-        strncasecmp(text, "gage:", 5) == 0 || strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0;
-    return strncasecmp(text, "gage:", 5) == 0 || (uri && strchr(text, '#') != NULL) ||
-           (uri && strstr(text, "%23") != NULL);
+        strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0 || strstr(text, "/v1/m/") != NULL;
+    return strncasecmp(text, "gage:", 5) == 0 || strncasecmp(text, "gage+http:", 10) == 0 ||
+           (uri && (strchr(text, '#') != NULL || strstr(text, "%23") != NULL));
 }
 
 static gage_rc

@@ -112,6 +112,9 @@ TEST(knows_a_link_when_it_sees_one)
     assert_true(args_is_link("https://relay.example/v1/m/1#AAAA"));
     assert_true(args_is_link("HTTPS://relay.example/v1/m/1?v=a%23AAAA"));
     assert_true(args_is_link("gage://relay.example/v1/m/1#AAAA"));
+    assert_true(args_is_link("gage+http://127.0.0.1/v1/m/1#AAAA"));
+    assert_true(args_is_link("relay.example/v1/m/1#AAAA"));
+    assert_true(args_is_link(" https://relay.example/v1/m/1#AAAA"));
     assert_false(args_is_link("https://relay.example"));
     assert_false(args_is_link("file#1.txt"));
     assert_false(args_is_link("-"));
