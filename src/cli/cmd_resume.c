@@ -95,8 +95,8 @@ static gage_rc
 wait_for_children(size_t n, struct gage_err *err)
 {
     size_t failed = 0;
-    int status;
     for (size_t i = 0; i < n; i++) {
+        int status = -1; /* as good as killed, where the wait was interrupted */
         while (wait(&status) < 0 && !interrupted())
             ;
         failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
