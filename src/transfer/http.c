@@ -197,6 +197,26 @@ too_large(gage_transfer *t, const struct gage_http_response *response)
     stop(t, GAGE_REASON_TOO_LARGE, sentence);
 }
 
+/* The relay says when the mailbox ends. It may have shortened what was asked for; it cannot make anybody wait longer. */
+static void
+take_expiry(gage_transfer *t, int64_t told)
+{
+    if (told > 0 && (t->expires <= 0 || told < t->expires))
+        t->expires = told;
+}
+
+/* Somebody else wrote. The first time look at once; a relay that says so again and again is asked more and more slowly, and not
+ * beyond the expiry. */
+static void
+conflict(gage_transfer *t)
+{
+    int64_t delay = t->polls == 0 ? 0 : (int64_t)1 << (t->polls < 5 ? t->polls : 5);
+    t->look = true;
+    t->polls++;
+    t->retry_at = t->now + (delay < POLL_MAX_SECONDS ? delay : POLL_MAX_SECONDS);
+    note_late(t);
+}
+
 /* What a mailbox that is not there means depends on what has happened. */
 static void
 gone(gage_transfer *t)
@@ -227,7 +247,8 @@ created(gage_transfer *t, const struct gage_http_response *response, struct gage
     struct url relay, mailbox;
     struct gage_err why = {0};
     TRY(url_parse_relay(slice_str(t->relay), t->allow_loopback_http, &relay, err));
-    gage_rc rc = relay_read_create(response->body, &relay, t->allow_loopback_http, &mailbox, &t->expires, &why);
+    int64_t expires = 0;
+    gage_rc rc = relay_read_create(response->body, &relay, t->allow_loopback_http, &mailbox, &expires, &why);
     if (!gage_ok(rc) && rc.code != GAGE_E_MISMATCH && response->status == 201) {
         /* A relay that confirms a repeated create without saying where the mailbox is (A1): make another. */
         TRY(uuid_make(&t->rng, t->request_id));
@@ -242,6 +263,7 @@ created(gage_transfer *t, const struct gage_http_response *response, struct gage
     }
     TRY(copy_text(t->url, sizeof t->url, slice_str(mailbox.text)));
     TRY(copy_text(t->host, sizeof t->host, url_authority(&mailbox)));
+    take_expiry(t, expires);
     t->version = relay_version(response);
     set_phase(t, PHASE_AWAIT);
     make_dirty(t);
@@ -359,8 +381,7 @@ read_slot(gage_transfer *t, const struct gage_http_response *response, struct ga
     uint64_t version = relay_version(response);
     t->version = version > 0 ? version : content.version;
     t->look = false;
-    if (content.expires > 0)
-        t->expires = content.expires;
+    take_expiry(t, content.expires);
     if (t->announced_title[0] == '\0' && t->role == PACKET_RECEIVER)
         memcpy(t->announced_title, content.title, sizeof t->announced_title);
     if (content.type.n == 0)
@@ -426,7 +447,7 @@ refused(gage_transfer *t, const struct gage_http_response *response)
     else if (status == 401)
         unauthorised(t, response);
     else if (status == 412 && t->request.http.purpose == GAGE_HTTP_PUT)
-        t->look = true;
+        conflict(t);
     else if (status == 413)
         too_large(t, response);
     else
