@@ -29,7 +29,7 @@ void address_text(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TE
 /* A listening, non-blocking socket at the first address found; a stale unix socket is replaced. */
 gage_rc address_listen(const struct address *address, int *fd, struct gage_err *err);
 
-/* Settings that every stream socket of ours has: non-blocking, close-on-exec, no Nagle delay. */
+/* Settings that every stream socket of ours has: non-blocking, close-on-exec, no Nagle delay, a short queue to a peer on this machine. */
 void address_tune(int fd);
 
 #endif

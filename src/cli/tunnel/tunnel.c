@@ -184,6 +184,7 @@ check_connected(struct tunnel *t, struct tunnel_side *side, bool *connected, str
     if (sys != 0)
         return gage_fail_sys(err, GAGE_E_UNAVAILABLE, sys, "the application behind this end cannot be connected to");
     side->connecting = false;
+    address_tune(side->fd); /* only now it is known who is there */
     *connected = true;
     if (side == &t->wire)
         return gage_stream_new(t->host->stream, clock_monotonic_ns(), &t->stream, err);
