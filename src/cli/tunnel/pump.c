@@ -74,6 +74,8 @@ write_pieces(struct tunnel *t, struct tunnel_side *side, struct iovec *pieces, i
         all += pieces[i].iov_len;
     if (all == 0)
         return GAGE_DONE;
+    if (side->fd < 0 || side->connecting) /* a plain peer's first bytes come before there is an application for them */
+        return keep_unwritten(side, pieces, count, 0, err);
     ssize_t n = count == 1 ? write(side->fd, pieces[0].iov_base, pieces[0].iov_len) : writev(side->fd, pieces, count);
     if (n < 0 && !would_block())
         return write_failed(t, side, err);

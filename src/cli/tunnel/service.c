@@ -434,7 +434,7 @@ tunnel_service_run(const struct tunnel_options *options, const struct tunnel_pla
 {
     struct service s = {.options = options, .plan = plan};
     s.single = plan->listen_at == NULL || (plan->accept_wire && plan->application == NULL && options->exec == NULL);
-    log_set_level(s.single ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO);
+    log_set_level(!s.single ? LOG_LEVEL_INFO : plan->listen_at != NULL ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING);
     LIST_INIT(&s.tunnels);
     gage_rc rc = prepare(&s, err);
     if (gage_ok(rc))
