@@ -14,6 +14,8 @@
 /* One read of the wire, after the beginning of a frame that was kept. */
 #define WIRE_READ (256 * 1024)
 #define SLICES_MAX 64
+/* More than one read can make. */
+#define PENDING_MAX (1024 * 1024)
 
 /* All tunnels run in one thread, and no turn leaves anything in here. */
 static uint8_t out_slots[SLOTS][GAGE_STREAM_FRAME_MAX];
@@ -38,6 +40,8 @@ keep_unwritten(struct tunnel_side *side, const struct iovec *pieces, int count, 
     size_t left = 0, at = 0;
     for (int i = 0; i < count; i++)
         left += pieces[i].iov_len;
+    REQUIRE(left > done && left <= PENDING_MAX, err, GAGE_E_INTERNAL, "%zu bytes wait to be written, %zu are", left,
+            done);
     left -= done;
     side->pending = malloc(left);
     REQUIRE(side->pending != NULL, err, GAGE_E_NOMEM, "no memory for what waits to be written");
@@ -247,12 +251,13 @@ pump_consume(struct tunnel *t, struct gage_err *err)
     return digest(t, in_bytes, take_kept(t), err);
 }
 
-/* The transport ended. What is left may still be the application's, where the peer speaks plainly. */
-static gage_rc
-wire_closed(struct tunnel *t, struct gage_err *err)
+gage_rc
+pump_fin(struct tunnel *t, struct gage_err *err)
 {
+    if (!t->fin || t->wire.read_ended || t->working || !can_deliver(t))
+        return GAGE_DONE;
     TRY(gage_stream_peer_closed(t->stream, t->kept_n, err));
-    TRY(pump_consume(t, err));
+    TRY(pump_consume(t, err)); /* too little for a line, and so the application's, where the peer speaks plainly */
     t->wire.read_ended = true;
     return GAGE_DONE;
 }
@@ -266,8 +271,9 @@ pump_from_wire(struct tunnel *t, struct gage_err *err)
         return digest(t, in_bytes, before + (size_t)n, err);
     int sys = errno;
     TRY(keep_input(t, in_bytes, before, err));
+    t->fin |= n == 0;
     if (n == 0)
-        return wire_closed(t, err);
+        return GAGE_DONE;
     errno = sys;
     return would_block() ? GAGE_DONE : write_failed(t, &t->wire, err);
 }

@@ -11,6 +11,8 @@ gage_rc pump_from_application(struct tunnel *t, struct gage_err *err);
 gage_rc pump_from_wire(struct tunnel *t, struct gage_err *err);
 /* Lets the stream take what was kept from the wire. */
 gage_rc pump_consume(struct tunnel *t, struct gage_err *err);
+/* The transport ended: judged once everything before its end is digested, GSS steps included. */
+gage_rc pump_fin(struct tunnel *t, struct gage_err *err);
 /* Writes what waits for either side. */
 gage_rc pump_flush(struct tunnel *t, struct gage_err *err);
 /* Turns ends of one side into ends of the other, once everything before them is written. */

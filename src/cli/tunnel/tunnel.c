@@ -200,7 +200,7 @@ choose_events(struct tunnel *t)
     bool out_blocked = w->pending_n > 0 || (t->stream != NULL && gage_stream_output(t->stream).n > 0);
     bool wire_full = t->kept_n >= GAGE_STREAM_FRAME_MAX;
     turn(w->readable, &w->reading,
-         !w->connecting && !w->read_ended && a->pending_n == 0 && !wire_full &&
+         !w->connecting && !w->read_ended && !t->fin && a->pending_n == 0 && !wire_full &&
              !(t->announced && (a->fd < 0 || a->connecting)));
     turn(w->writable, &w->writing, w->connecting || out_blocked);
     turn(a->readable, &a->reading,
@@ -268,6 +268,8 @@ turn_once(struct tunnel *t, struct gage_err *err)
     TRY(start_step(t, err));
     TRY(announce(t, err));
     TRY(pump_consume(t, err)); /* data that came with the handshake, for an application that is there only now */
+    TRY(pump_fin(t, err));
+    TRY(announce(t, err)); /* a short plain message and its end */
     TRY(pump_flush(t, err));
     return pump_ends(t, err);
 }

@@ -56,6 +56,7 @@ struct tunnel {
     size_t kept_n;
     struct event *timer;
     bool working, dead, announced, end_made;
+    bool fin;                                   /* the transport ended; whether the stream did is another question */
     int64_t started, attached, timer_at, moved; /* when the last byte moved */
     uint64_t bytes_out, bytes_in;
     char peer_at[ADDRESS_TEXT_MAX];
