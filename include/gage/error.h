@@ -44,7 +44,12 @@ extern "C" {
     X(E_MISMATCH, 23, "what was authenticated differs from what was announced")                                        \
     X(E_GSS, 24, "the GSS-API reported a failure")                                                                     \
     X(E_UNSUPPORTED, 25, "not supported by this mechanism, peer or build")                                             \
-    X(E_CLOSED, 26, "the connection ended without an authenticated end")
+    X(E_CLOSED, 26, "the connection ended without an authenticated end")                                               \
+    X(E_CLOCK, 27, "a clock is wrong: dated in the future, or our own was set back")                                   \
+    X(E_CARRIER, 28, "it came by another carrier than it names, or without her proof")                                 \
+    X(E_ORIGINATOR, 29, "it comes from somebody else than demanded")                                                   \
+    X(E_CRAFTED, 30, "it was made to mean two things at once")                                                         \
+    X(E_PAIRING_OVER, 31, "the pairing's time is over")
 
 enum gage_code {
 #define GAGE_CODE_ENUM_(name, exit_status, text) GAGE_##name,

@@ -32,6 +32,8 @@ make_schema(struct keyring *keyring, struct gage_err *err)
         "CREATE INDEX IF NOT EXISTS once_until ON once(until);"
         "CREATE TABLE IF NOT EXISTS clock(highest INTEGER NOT NULL);"
         "INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);"
+        "CREATE TABLE IF NOT EXISTS keep(weeks INTEGER NOT NULL);"
+        "INSERT INTO keep SELECT 4 WHERE NOT EXISTS (SELECT 1 FROM keep);"
         "PRAGMA user_version=1; COMMIT",
         err);
 }

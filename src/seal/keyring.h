@@ -46,6 +46,9 @@ gage_rc keyring_match(struct keyring *keyring, const struct seal_header *header,
 /* Walks the rows by alias; a callback that returns false ends the walk. */
 gage_rc keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
                      struct gage_err *err);
+/* How many weeks back seals are opened (0 to PAIRING_KEEP_MAX), as stored for whoever uses this keyring. GAGE_E_USAGE out of range. */
+gage_rc keyring_keep(struct keyring *keyring, unsigned *weeks, struct gage_err *err);
+gage_rc keyring_set_keep(struct keyring *keyring, unsigned weeks, struct gage_err *err);
 /* Steps the keys of every pairing to now: for a timer, since a pairing that is not used keeps old keys otherwise. */
 gage_rc keyring_step_all(struct keyring *keyring, int64_t now, unsigned keep, struct gage_err *err);
 

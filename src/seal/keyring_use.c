@@ -10,7 +10,7 @@ step_and_store(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep
 {
     bool changed = false;
     gage_rc rc = pairing_step(p, now, keep, &changed);
-    REQUIRE(gage_ok(rc), err, GAGE_E_STATE,
+    REQUIRE(gage_ok(rc), err, GAGE_E_CLOCK,
             "the clock stands years after the pairing's last use: set it right, or pair again");
     return changed ? keyring_store(keyring, slot, p, err) : GAGE_DONE;
 }
@@ -79,7 +79,7 @@ keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t
     gage_slice keys = hints_keys(&keyring->hints);
     size_t matches =
         hint_search(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, slots, KEYRING_MATCHES_MAX);
-    REQUIRE(matches <= KEYRING_MATCHES_MAX, err, GAGE_E_REFUSED, "this seal's hint fits %zu pairings: it is refused",
+    REQUIRE(matches <= KEYRING_MATCHES_MAX, err, GAGE_E_CRAFTED, "this seal's hint fits %zu pairings: it is refused",
             matches);
     gage_rc rc = GAGE_DONE;
     for (size_t i = 0; gage_ok(rc) && i < matches; i++) {
@@ -137,4 +137,24 @@ keyring_step_all(struct keyring *keyring, int64_t now, unsigned keep, struct gag
 {
     TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
     return keyring_finish(keyring, step_slots(keyring, now, keep, err), err);
+}
+
+gage_rc
+keyring_keep(struct keyring *keyring, unsigned *weeks, struct gage_err *err)
+{
+    int64_t value = 0;
+    TRY(keyring_number(keyring, "SELECT weeks FROM keep", &value, err));
+    REQUIRE(value >= 0 && value <= PAIRING_KEEP_MAX, err, GAGE_E_FORMAT, "the keyring's settings are damaged");
+    *weeks = (unsigned)value;
+    return GAGE_DONE;
+}
+
+gage_rc
+keyring_set_keep(struct keyring *keyring, unsigned weeks, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    REQUIRE(weeks <= PAIRING_KEEP_MAX, err, GAGE_E_USAGE, "keys are kept for 0 to %d weeks", PAIRING_KEEP_MAX);
+    TRY(keyring_prepare(keyring, "UPDATE keep SET weeks = ?1", &s, err));
+    sqlite3_bind_int64(s, 1, weeks);
+    return keyring_step_done(keyring, s, err);
 }

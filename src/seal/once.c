@@ -11,7 +11,7 @@ once_check_clock(struct keyring *keyring, int64_t now, struct gage_err *err)
     int64_t highest = 0;
     TRY(keyring_number(keyring, "SELECT highest FROM clock", &highest, err));
     REQUIRE(
-        now >= highest - ONCE_CLOCK_SLACK, err, GAGE_E_STATE,
+        now >= highest - ONCE_CLOCK_SLACK, err, GAGE_E_CLOCK,
         "the clock stands more than an hour before the last use of this keyring: set it right, else seals seen before "
         "could pass as new");
     if (now <= highest)

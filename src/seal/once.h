@@ -10,7 +10,7 @@
 #define ONCE_CLOCK_SLACK 3600 /* seconds a clock may go back before everything is refused */
 #define ONCE_GRACE 300        /* seconds an entry lives longer than its seal can be opened */
 
-/* Notes the time as the highest seen. GAGE_E_STATE: the clock stands more than ONCE_CLOCK_SLACK before that: entries that have been
+/* Notes the time as the highest seen. GAGE_E_CLOCK: the clock stands more than ONCE_CLOCK_SLACK before that: entries that have been
  * dropped since would be missed, so all is refused until the clock is right. */
 gage_rc once_check_clock(struct keyring *keyring, int64_t now, struct gage_err *err);
 

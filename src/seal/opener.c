@@ -47,7 +47,7 @@ find_keys(struct search *s, const struct pairing *const *candidates, size_t coun
         TRY(try_pairing(s, candidates[i], i, keep, now));
     REQUIRE(s->matches > 0, err, GAGE_E_NOT_FOUND,
             "this seal is not for you, or so old that its key has been erased, or made under a pairing you removed");
-    REQUIRE(s->matches == 1, err, GAGE_E_REFUSED, "this seal was crafted to fit two of your pairings: it is refused");
+    REQUIRE(s->matches == 1, err, GAGE_E_CRAFTED, "this seal was crafted to fit two of your pairings: it is refused");
     return GAGE_DONE;
 }
 
@@ -64,7 +64,7 @@ copy_to(gage_buf *to, gage_slice name, struct gage_err *err)
 static gage_rc
 adopt(struct opener *opener, const struct pairing *pairing, const struct seal_keys *keys, struct gage_err *err)
 {
-    REQUIRE(opener->now < pairing->until, err, GAGE_E_EXPIRED, "the pairing's time is over: pair again");
+    REQUIRE(opener->now < pairing->until, err, GAGE_E_PAIRING_OVER, "the pairing's time is over: pair again");
     TRY(copy_to(&opener->self, gage_buf_slice(&pairing->self), err));
     TRY(copy_to(&opener->peer, gage_buf_slice(&pairing->peer), err));
     return chunk_reader_init(&opener->chunks, &keys->chunks, opener->header);
@@ -98,7 +98,7 @@ static gage_rc
 check_time(const struct opener *opener, struct gage_err *err)
 {
     int64_t made = opener->result.inner.time, max = opener->policy.max_age;
-    REQUIRE(made - SEAL_AHEAD_MAX <= opener->now, err, GAGE_E_STATE,
+    REQUIRE(made - SEAL_AHEAD_MAX <= opener->now, err, GAGE_E_CLOCK,
             "the seal is dated more than %d s ahead of this clock: one of the two clocks is wrong", SEAL_AHEAD_MAX);
     REQUIRE(max == 0 || opener->now - made <= max, err, GAGE_E_EXPIRED, "the seal is older than you allow");
     return GAGE_DONE;
@@ -108,8 +108,8 @@ static gage_rc
 check_carrier_name(const struct opener *opener, struct gage_err *err)
 {
     const struct seal_inner *inner = &opener->result.inner;
-    REQUIRE(inner->carrier == CARRIER_NAME, err, GAGE_E_REFUSED, "the seal names no carrier to compare with");
-    REQUIRE(slice_equal(inner->carrier_name, opener->policy.deliverer), err, GAGE_E_REFUSED,
+    REQUIRE(inner->carrier == CARRIER_NAME, err, GAGE_E_CARRIER, "the seal names no carrier to compare with");
+    REQUIRE(slice_equal(inner->carrier_name, opener->policy.deliverer), err, GAGE_E_CARRIER,
             "the seal was to come by somebody else than the one who delivered it");
     return GAGE_DONE;
 }
@@ -118,13 +118,13 @@ static gage_rc
 check_carrier_proof(const struct opener *opener, struct gage_err *err)
 {
     const struct seal_inner *inner = &opener->result.inner;
-    REQUIRE(inner->carrier == CARRIER_KEY, err, GAGE_E_REFUSED,
+    REQUIRE(inner->carrier == CARRIER_KEY, err, GAGE_E_CARRIER,
             "the seal holds no carrier key, so no proof can fit it");
     gage_rc rc =
         proof_check(opener->digest, SLICE_OF(inner->carrier_key), opener->policy.occasion, opener->policy.proof, err);
     if (!gage_ok(rc) && err != NULL)
-        err->code = GAGE_E_REFUSED;
-    return gage_ok(rc) ? rc : gage_rc_of(GAGE_E_REFUSED);
+        err->code = GAGE_E_CARRIER;
+    return gage_ok(rc) ? rc : gage_rc_of(GAGE_E_CARRIER);
 }
 
 static gage_rc

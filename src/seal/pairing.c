@@ -18,15 +18,17 @@ pairing_cleanup(struct pairing *pairing)
 struct offer {
     uint32_t week;
     int64_t validity;
+    uint8_t names[SHA256_LEN];
 };
 
 void
-pairing_offer(int64_t now, int64_t validity, uint8_t offer[PAIRING_OFFER_LEN])
+pairing_offer(int64_t now, int64_t validity, const uint8_t names[SHA256_LEN], uint8_t offer[PAIRING_OFFER_LEN])
 {
     AUTO(gage_buf) buf = GAGE_BUF(PAIRING_OFFER_LEN);
     put_u8(&buf, OFFER_VERSION);
     put_u32(&buf, week_of(now));
     put_u64(&buf, (uint64_t)validity);
+    put_bytes(&buf, gage_slice_of(names, SHA256_LEN));
     memcpy(offer, buf.p, PAIRING_OFFER_LEN);
 }
 
@@ -37,6 +39,7 @@ read_offer(gage_slice bytes, struct offer *offer, struct gage_err *err)
     uint8_t version = get_u8(&r);
     offer->week = get_u32(&r);
     uint64_t validity = get_u64(&r);
+    get_copy(&r, offer->names, sizeof offer->names);
     TRY(read_end(&r, err, "the peer's offer of a pairing"));
     REQUIRE(version == OFFER_VERSION, err, GAGE_E_UNSUPPORTED, "the peer offers a pairing of version %u, not 1",
             version);
@@ -48,9 +51,8 @@ read_offer(gage_slice bytes, struct offer *offer, struct gage_err *err)
 
 /* ---- keys ---- */
 
-/* H: both names, the initiator's first; so a key belongs to these two parties in these roles. */
-static gage_rc
-hash_names(gage_slice initiator, gage_slice acceptor, uint8_t hash[SHA256_LEN])
+gage_rc
+pairing_names(gage_slice initiator, gage_slice acceptor, uint8_t hash[SHA256_LEN])
 {
     AUTO(gage_buf) both = GAGE_BUF(2 * (4 + SEAL_NAME_MAX));
     put_vec32(&both, initiator);
@@ -118,7 +120,9 @@ pairing_make(const struct agreement *agreement, bool initiator, gage_slice self,
             "the two clocks differ by more than a week: set the wrong one right and pair again");
     TRY(copy_name(&p.self, self, err));
     TRY(copy_name(&p.peer, peer, err));
-    TRY(hash_names(initiator ? self : peer, initiator ? peer : self, names));
+    TRY(pairing_names(initiator ? self : peer, initiator ? peer : self, names));
+    REQUIRE(slice_equal(SLICE_OF(names), SLICE_OF(theirs.names)), err, GAGE_E_MISMATCH,
+            "the two sides know each other by different names: seals would not open, so no pairing is made");
     TRY(derive_keys(agreement, initiator, names, &p));
     p.sending.week = p.receiving.week = first;
     p.until = now + (theirs.validity < validity ? theirs.validity : validity);

@@ -26,13 +26,18 @@ void pairing_cleanup(struct pairing *pairing);
 typedef struct pairing pairing_t;
 GAGE_AUTO_DEFINE(pairing_t, pairing_cleanup)
 
-/* The offer of the key agreement that makes a pairing: our week, and how long we want it to last (1 second to PAIRING_VALIDITY_MAX). */
+/* H: both exported names, the initiator's first; so keys belong to these two parties in these roles. GAGE_E_LIMIT: a name too long. */
+gage_rc pairing_names(gage_slice initiator, gage_slice acceptor, uint8_t hash[SHA256_LEN]);
+
+/* The offer of the key agreement that makes a pairing: our week, how long we want it to last (1 second to PAIRING_VALIDITY_MAX), and H as we
+ * see the names. */
 #define PAIRING_LABEL "gage-pair-1"
-#define PAIRING_OFFER_LEN 13
-void pairing_offer(int64_t now, int64_t validity, uint8_t offer[PAIRING_OFFER_LEN]);
+#define PAIRING_OFFER_LEN (13 + SHA256_LEN)
+void pairing_offer(int64_t now, int64_t validity, const uint8_t names[SHA256_LEN], uint8_t offer[PAIRING_OFFER_LEN]);
 
 /* The pairing from a finished agreement. `initiator`: our role in the context; `self`, `peer`: exported names; `validity`: as offered.
- * GAGE_E_FORMAT: the peer's offer is malformed; GAGE_E_MISMATCH: the clocks differ by more than a week. */
+ * GAGE_E_FORMAT: the peer's offer is malformed; GAGE_E_MISMATCH: the clocks differ by more than a week, or the
+ * two sides see different names. */
 gage_rc pairing_make(const struct agreement *agreement, bool initiator, gage_slice self, gage_slice peer, int64_t now,
                      int64_t validity, struct pairing *out, struct gage_err *err);
 

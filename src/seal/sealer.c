@@ -10,7 +10,7 @@ make_header(struct sealer *sealer, const struct pairing *pairing, const struct g
     struct seal_header header;
     AUTO(gage_secret) week_key = {.n = 0};
     gage_rc rc = week_key_at(&pairing->sending, week_of(now), &week_key);
-    REQUIRE(rc.code != GAGE_E_EXPIRED, err, GAGE_E_EXPIRED,
+    REQUIRE(rc.code != GAGE_E_EXPIRED, err, GAGE_E_CLOCK,
             "the clock stands before the pairing's current week: set the clock right (erased keys do not come back)");
     TRY(rc);
     TRY(rng_fill(rng, header.nonce, sizeof header.nonce));
@@ -50,7 +50,7 @@ sealer_begin(struct sealer *sealer, const struct pairing *pairing, const struct 
 {
     AUTO(seal_keys_t) keys = {.chunks = {.n = 0}};
     memset(sealer, 0, sizeof *sealer);
-    REQUIRE(now < pairing->until, err, GAGE_E_EXPIRED, "the pairing's time is over: pair again");
+    REQUIRE(now < pairing->until, err, GAGE_E_PAIRING_OVER, "the pairing's time is over: pair again");
     REQUIRE(carrier->kind != CARRIER_NAME || (carrier->name.n > 0 && carrier->name.n <= SEAL_NAME_MAX), err,
             GAGE_E_LIMIT, "the carrier's exported name has %zu bytes, not 1 to %d", carrier->name.n, SEAL_NAME_MAX);
     TRY(make_header(sealer, pairing, rng, now, &keys, err));

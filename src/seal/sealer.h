@@ -20,7 +20,7 @@ struct sealer {
     gage_secret carrier_key; /* CARRIER_KEY: the fresh key, for the grant */
 };
 
-/* Begins a seal under the pairing's key of this week and appends its first bytes to `out`. GAGE_E_EXPIRED: the pairing's time is over;
+/* Begins a seal under the pairing's key of this week and appends its first bytes to `out`. GAGE_E_PAIRING_OVER: the pairing's time is over;
  * GAGE_E_LIMIT: a name too long. The sealer needs sealer_cleanup whatever the result. */
 gage_rc sealer_begin(struct sealer *sealer, const struct pairing *pairing, const struct seal_carrier *carrier,
                      const struct gage_rng *rng, int64_t now, gage_buf *out, struct gage_err *err);

@@ -60,7 +60,7 @@ TEST(a_clock_set_back_refuses_everything)
 {
     assert_ok(begin(1, NOW, NOW, NULL, NULL));
     assert_ok(begin(2, NOW, NOW - ONCE_CLOCK_SLACK, NULL, NULL));
-    assert_code(begin(3, NOW, NOW - ONCE_CLOCK_SLACK - 1, NULL, NULL), GAGE_E_STATE);
+    assert_code(begin(3, NOW, NOW - ONCE_CLOCK_SLACK - 1, NULL, NULL), GAGE_E_CLOCK);
     assert_ok(begin(3, NOW, NOW, NULL, NULL));
 }
 

@@ -154,7 +154,7 @@ ages_are_judged_at_their_edges(void **state)
     assert_code(bob_opens(w, (struct open_policy){.max_age = 600}, NOW + 601), GAGE_E_EXPIRED);
     assert_int_equal(w->out.n, 0);
     assert_ok(bob_opens(w, (struct open_policy){0}, NOW - SEAL_AHEAD_MAX));
-    assert_code(bob_opens(w, (struct open_policy){0}, NOW - SEAL_AHEAD_MAX - 1), GAGE_E_STATE);
+    assert_code(bob_opens(w, (struct open_policy){0}, NOW - SEAL_AHEAD_MAX - 1), GAGE_E_CLOCK);
     assert_int_equal(w->out.n, 0);
 }
 
@@ -181,9 +181,9 @@ a_sender_whose_week_has_begun_is_understood_and_an_expired_pairing_is_not(void *
     seal_at(w, &w->alice, anybody, next_week + 10, MESSAGE);
     assert_ok(bob_opens(w, (struct open_policy){0}, next_week - 10));
     w->bob.until = NOW;
-    assert_code(bob_opens(w, (struct open_policy){0}, next_week - 10), GAGE_E_EXPIRED);
+    assert_code(bob_opens(w, (struct open_policy){0}, next_week - 10), GAGE_E_PAIRING_OVER);
     w->alice.until = NOW;
-    assert_code(sealer_begin(&w->sealer, &w->alice, &anybody, &gage_system_rng, NOW, &w->seal, NULL), GAGE_E_EXPIRED);
+    assert_code(sealer_begin(&w->sealer, &w->alice, &anybody, &gage_system_rng, NOW, &w->seal, NULL), GAGE_E_PAIRING_OVER);
 }
 
 static void
@@ -193,12 +193,12 @@ the_carrier_is_compared_by_name(void **state)
     seal_at(w, &w->alice, (struct seal_carrier){CARRIER_NAME, SLICE_LITERAL("carol")}, NOW, MESSAGE);
     assert_ok(bob_opens(w, (struct open_policy){.check_name = true, .deliverer = SLICE_LITERAL("carol")}, NOW));
     assert_code(bob_opens(w, (struct open_policy){.check_name = true, .deliverer = SLICE_LITERAL("mallory")}, NOW),
-                GAGE_E_REFUSED);
+                GAGE_E_CARRIER);
     assert_int_equal(w->out.n, 0);
     assert_ok(bob_opens(w, (struct open_policy){0}, NOW));
     seal_at(w, &w->alice, anybody, NOW, MESSAGE);
     assert_code(bob_opens(w, (struct open_policy){.check_name = true, .deliverer = SLICE_LITERAL("carol")}, NOW),
-                GAGE_E_REFUSED);
+                GAGE_E_CARRIER);
 }
 
 static void
@@ -213,15 +213,15 @@ the_carrier_proves_for_one_seal_and_one_occasion(void **state)
     assert_ok(proof_make(digest, secret_slice(&w->sealer.carrier_key), occasion, proof));
     assert_ok(
         bob_opens(w, (struct open_policy){.check_proof = true, .proof = SLICE_OF(proof), .occasion = occasion}, NOW));
-    assert_code(bob_opens(w, (struct open_policy){.check_proof = true, .proof = SLICE_OF(proof)}, NOW), GAGE_E_REFUSED);
+    assert_code(bob_opens(w, (struct open_policy){.check_proof = true, .proof = SLICE_OF(proof)}, NOW), GAGE_E_CARRIER);
     assert_ok(proof_make(digest, SLICE_OF(guess), occasion, other));
     assert_code(
         bob_opens(w, (struct open_policy){.check_proof = true, .proof = SLICE_OF(other), .occasion = occasion}, NOW),
-        GAGE_E_REFUSED);
+        GAGE_E_CARRIER);
     seal_at(w, &w->alice, (struct seal_carrier){.kind = CARRIER_KEY}, NOW, MESSAGE);
     assert_code(
         bob_opens(w, (struct open_policy){.check_proof = true, .proof = SLICE_OF(proof), .occasion = occasion}, NOW),
-        GAGE_E_REFUSED);
+        GAGE_E_CARRIER);
 }
 
 static void
@@ -233,7 +233,7 @@ a_seal_that_fits_two_pairings_is_refused(void **state)
     const struct pairing *both[] = {&w->bob, &twin_b};
     struct open_policy policy = {.keep = PAIRING_KEEP_DEFAULT};
     seal_at(w, &w->alice, anybody, NOW, MESSAGE);
-    assert_code(open_at(w, both, 2, &policy, NOW), GAGE_E_REFUSED);
+    assert_code(open_at(w, both, 2, &policy, NOW), GAGE_E_CRAFTED);
     opener_cleanup(&w->opener);
     pairing_cleanup(&twin_a);
     pairing_cleanup(&twin_b);
