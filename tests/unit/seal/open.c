@@ -183,7 +183,8 @@ a_sender_whose_week_has_begun_is_understood_and_an_expired_pairing_is_not(void *
     w->bob.until = NOW;
     assert_code(bob_opens(w, (struct open_policy){0}, next_week - 10), GAGE_E_PAIRING_OVER);
     w->alice.until = NOW;
-    assert_code(sealer_begin(&w->sealer, &w->alice, &anybody, &gage_system_rng, NOW, &w->seal, NULL), GAGE_E_PAIRING_OVER);
+    assert_code(sealer_begin(&w->sealer, &w->alice, &anybody, &gage_system_rng, NOW, &w->seal, NULL),
+                GAGE_E_PAIRING_OVER);
 }
 
 static void
