@@ -408,32 +408,19 @@ gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage
 
 /* ---- X25519 ---- */
 
-gage_rc
-x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN])
-{
-    SCOPED(free_pkey)
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
-    size_t n = X25519_LEN;
-    return done_if(key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &n) == 1 && n == X25519_LEN);
-}
+/* The base point, u = 9 (RFC 7748 section 4.1). */
+static const uint8_t base_point[X25519_LEN] = {9};
 
-gage_rc
-x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN])
-{
-    TRY(rng_fill(rng, private_key->b, X25519_LEN));
-    private_key->n = X25519_LEN;
-    return x25519_public(private_key, public_key);
-}
-
-/* From both halves, which spares OpenSSL the computation of the public one. */
+/* A key whose public half is a stand-in: an agreement does not look at it, and OpenSSL's way of computing the right one is slower than an
+ * agreement with the base point, which gives the same. */
 static EVP_PKEY *
-x25519_key(const gage_secret *private_key, const uint8_t public_key[X25519_LEN])
+x25519_key(const gage_secret *private_key)
 {
-    uint8_t copy[X25519_LEN];
-    memcpy(copy, public_key, sizeof copy);
+    uint8_t stand_in[X25519_LEN];
+    memcpy(stand_in, base_point, sizeof stand_in);
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)private_key->b, private_key->n),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof copy),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, stand_in, sizeof stand_in),
         OSSL_PARAM_construct_end(),
     };
     EVP_PKEY *key = NULL;
@@ -443,33 +430,35 @@ x25519_key(const gage_secret *private_key, const uint8_t public_key[X25519_LEN])
     return key;
 }
 
-static gage_rc
-derive(EVP_PKEY *mine, const uint8_t peer[X25519_LEN], gage_secret *shared)
+gage_rc
+x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
 {
-    SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, X25519_LEN);
-    SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new(mine, NULL) : NULL;
+    SCOPED(free_pkey) EVP_PKEY *mine = x25519_key(private_key);
+    SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer, X25519_LEN);
+    SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL) : NULL;
     if (theirs == NULL || ctx == NULL || EVP_PKEY_derive_init(ctx) != 1)
         return gage_rc_of(GAGE_E_INTERNAL);
     size_t n = X25519_LEN;
     static const uint8_t zeros[X25519_LEN];
-    bool good = EVP_PKEY_derive_set_peer(ctx, theirs) == 1 && EVP_PKEY_derive(ctx, shared->b, &n) == 1 &&
+    bool good = EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 && EVP_PKEY_derive(ctx, shared->b, &n) == 1 &&
                 n == X25519_LEN && CRYPTO_memcmp(shared->b, zeros, sizeof zeros) != 0;
     shared->n = good ? X25519_LEN : 0;
     return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
 }
 
 gage_rc
-x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
+x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN])
 {
-    SCOPED(free_pkey)
-    EVP_PKEY *mine = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key->b, private_key->n);
-    return derive(mine, peer, shared);
+    AUTO(gage_secret) point = {.n = 0};
+    TRY(x25519_shared(private_key, base_point, &point));
+    memcpy(public_key, point.b, X25519_LEN);
+    return GAGE_DONE;
 }
 
 gage_rc
-x25519_agree(const gage_secret *private_key, const uint8_t public_key[X25519_LEN], const uint8_t peer[X25519_LEN],
-             gage_secret *shared)
+x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN])
 {
-    SCOPED(free_pkey) EVP_PKEY *mine = x25519_key(private_key, public_key);
-    return derive(mine, peer, shared);
+    TRY(rng_fill(rng, private_key->b, X25519_LEN));
+    private_key->n = X25519_LEN;
+    return x25519_public(private_key, public_key);
 }

@@ -90,8 +90,4 @@ gage_rc x25519_generate(const struct gage_rng *rng, gage_secret *private_key, ui
 gage_rc x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN]);
 /* GAGE_E_AUTH where the result is all zero (a low-order peer key; RFC 7748 section 6.1). */
 gage_rc x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared);
-/* The same at half the cost, where the public half of one's own key is at hand. */
-gage_rc x25519_agree(const gage_secret *private_key, const uint8_t public_key[X25519_LEN],
-                     const uint8_t peer[X25519_LEN], gage_secret *shared);
-
 #endif

@@ -118,14 +118,15 @@ static gage_rc
 write_second(struct otc_noise *noise, struct hkdf *work, const uint8_t e1[X25519_LEN], const struct otc_reply *reply,
              const struct otc_env *env, gage_buf *token, struct gage_err *err)
 {
-    AUTO(otc_ephemeral) e2 = {{{0}}};
+    AUTO(gage_secret) e2 = {0};
+    uint8_t public_key[X25519_LEN];
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
-    TRY(x25519_generate(env->rng, &e2.key, e2.public_key));
-    TRY(otc_noise_mix_public(noise, work, e2.public_key));
+    TRY(x25519_generate(env->rng, &e2, public_key));
+    TRY(otc_noise_mix_public(noise, work, public_key));
     TRY(otc_noise_mix_shared(noise, work, &e2, e1, err));
     put_otc_reply(&payload, reply);
     put_u8(token, OTC_TOKEN2);
-    put_bytes(token, SLICE_OF(e2.public_key));
+    put_bytes(token, SLICE_OF(public_key));
     TRY(otc_noise_seal(noise, gage_buf_slice(&payload), token));
     return buf_check(token, err);
 }

@@ -26,7 +26,7 @@ struct otc_context {
     struct otc_bindings bindings;
     bool bound;
     struct otc_noise noise; /* h, and ck until the PRK is made */
-    struct otc_ephemeral e; /* the initiator's */
+    gage_secret e;          /* the initiator's ephemeral private key */
     gage_secret prk;
     uint64_t expires; /* absolute, 0: without end */
     struct otc_sender send;

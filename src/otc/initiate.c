@@ -40,17 +40,18 @@ write_first(struct otc_context *context, const struct otc_psk *psk, const struct
     AUTO(gage_buf) payload = GAGE_BUF(OTC_OFFER_MAX);
     AUTO(otc_work) work = {0};
     struct otc_hello hello;
+    uint8_t public_key[X25519_LEN];
     const struct otc_offer offer = {context->credential, context->lifetime, context->flags, context->bindings};
     put_otc_offer(&payload, &offer);
     TRY(buf_check(&payload, NULL));
     TRY(hkdf_init(&work));
     TRY(make_hello(psk, &work, rng, &hello));
     TRY(otc_noise_begin(&context->noise, &work, &hello, psk));
-    TRY(x25519_generate(rng, &context->e.key, context->e.public_key));
-    TRY(otc_noise_mix_public(&context->noise, &work, context->e.public_key));
+    TRY(x25519_generate(rng, &context->e, public_key));
+    TRY(otc_noise_mix_public(&context->noise, &work, public_key));
     put_u8(inner, OTC_TOKEN1);
     put_otc_hello(inner, &hello);
-    put_bytes(inner, SLICE_OF(context->e.public_key));
+    put_bytes(inner, SLICE_OF(public_key));
     TRY(otc_noise_seal(&context->noise, gage_buf_slice(&payload), inner));
     secret_wipe(&context->noise.k); /* the next key follows from ck */
     return buf_check(inner, NULL);
@@ -173,7 +174,7 @@ finish(struct otc_context *context, struct hkdf *work, const struct otc_noise *n
     context->lifetime = reply->lifetime;
     context->expires = reply->lifetime == OTC_INDEFINITE ? 0 : (uint64_t)env->now + reply->lifetime;
     otc_noise_wipe(&context->noise);
-    gage_wipe(&context->e, sizeof context->e);
+    secret_wipe(&context->e);
     return GAGE_DONE;
 }
 

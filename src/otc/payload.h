@@ -27,20 +27,8 @@ gage_rc otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct
                         const struct otc_psk *psk);
 /* The e token: MixHash and MixKey of a public key, as patterns with a psk do. */
 gage_rc otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN]);
-/* One's own ephemeral key pair. */
-struct otc_ephemeral {
-    gage_secret key;
-    uint8_t public_key[X25519_LEN];
-};
-typedef struct otc_ephemeral otc_ephemeral;
-static inline void
-otc_ephemeral_wipe(struct otc_ephemeral *e)
-{
-    gage_wipe(e, sizeof *e);
-}
-GAGE_AUTO_DEFINE(otc_ephemeral, otc_ephemeral_wipe)
 /* The ee token. DAMAGED where the result is all zero. */
-gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const struct otc_ephemeral *own,
+gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const gage_secret *own,
                              const uint8_t peer[X25519_LEN], struct gage_err *err);
 /* PRK = Extract(h, ck). */
 gage_rc otc_noise_finish(const struct otc_noise *noise, struct hkdf *work, gage_secret *prk);

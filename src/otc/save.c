@@ -14,7 +14,7 @@ put_body(gage_buf *buf, const struct otc_context *context)
     case OTC_WAIT_TOKEN2:
         put_bytes(buf, SLICE_OF(context->noise.h));
         put_bytes(buf, secret_slice(&context->noise.ck));
-        put_bytes(buf, secret_slice(&context->e.key));
+        put_bytes(buf, secret_slice(&context->e));
         break;
     case OTC_WAIT_TOKEN3:
         put_bytes(buf, SLICE_OF(context->noise.h));
@@ -77,8 +77,7 @@ get_body(struct reader *r, struct otc_context *context)
     if (context->state == OTC_WAIT_TOKEN3)
         return secret_set(&context->prk, get_bytes(r, SHA256_LEN));
     TRY(secret_set(&context->noise.ck, get_bytes(r, SHA256_LEN)));
-    TRY(secret_set(&context->e.key, get_bytes(r, X25519_LEN)));
-    return r->bad ? GAGE_DONE : x25519_public(&context->e.key, context->e.public_key);
+    return secret_set(&context->e, get_bytes(r, X25519_LEN));
 }
 
 static bool
