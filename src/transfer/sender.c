@@ -167,6 +167,10 @@ gage_rc
 sender_take(gage_transfer *t, struct incoming *in, struct gage_err *err)
 {
     const gage_slice *token = in->packet->token;
+    if (!t->complete && t->now > t->expires) { /* by this clock, whatever the relay let through */
+        stop(t, GAGE_REASON_EXPIRED, "the link was opened after its time ran out");
+        return GAGE_DONE;
+    }
     if (!t->complete && token[PACKET_CONTEXT].p == NULL && token[PACKET_MESSAGE].p == NULL)
         return take_ready(t, in, err);
     if (!t->complete)

@@ -262,7 +262,8 @@ compose_refusal(gage_transfer *t, enum refusal refusal, struct gage_err *err)
     enum gage_outcome outcome = t->role == PACKET_RECEIVER ? GAGE_OUTCOME_NOT_INSTALLED
                                 : t->released              ? GAGE_OUTCOME_UNKNOWN
                                                            : GAGE_OUTCOME_NOT_RELEASED;
-    return compose_last(t, &message, outcome, GAGE_REASON_REFUSED, NULL, err);
+    enum gage_reason reason = refusal == REFUSAL_INSTALL ? GAGE_REASON_INSTALL : GAGE_REASON_REFUSED;
+    return compose_last(t, &message, outcome, reason, NULL, err);
 }
 
 /* ---- taking ---- */

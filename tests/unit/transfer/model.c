@@ -76,7 +76,7 @@ start_sender(struct world *w)
                                   .title = "a key",
                                   .name = "key.pem",
                                   .mode = 0600,
-                                  .expires = fake_now + 86400,
+                                  .expires = fake_now + 90 * 86400,
                                   .content = gage_buf_slice(&w->content),
                                   .verify = w->verify,
                                   .calls = w->calls,
