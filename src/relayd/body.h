@@ -11,8 +11,9 @@
 #define URL_MAX 1024
 #define TOKEN_TYPE_MAX 128
 #define TOKEN_DATA_MAX 2048
+#define BODY_VALUES_MAX 256 /* JSON values in a body; a request needs about twenty */
 
-/* Parses a JSON object; GAGE_E_FORMAT with a sentence for its sender. *out is the caller's to json_decref. */
+/* Parses a JSON object of at most BODY_VALUES_MAX values; GAGE_E_FORMAT with a sentence for its sender. *out is the caller's to json_decref. */
 gage_rc body_parse(gage_slice text, json_t **out, struct gage_err *err);
 
 /* Pieces of a body, borrowed from it. */

@@ -60,6 +60,7 @@ parse_read(struct request *request, struct gage_err *err)
     request->token = GAGE_BUF(STORE_TOKEN_MAX);
     if (request->document != NULL)
         TRY(body_token(request->document, &request->token, err));
+    request_drop_body(request); /* what may wait for a minute holds none of it */
     uint64_t wait = after != NULL ? preferred_wait(request_header(request, "Prefer")) : 0;
     uint64_t most = (uint64_t)request->relay->limits.wait_max;
     request->waits = wait > 0;

@@ -27,6 +27,16 @@ request_reserve(struct request *request, int64_t n)
 }
 
 void
+request_drop_body(struct request *request)
+{
+    gage_buf_free(&request->body);
+    json_decref(request->document);
+    request->document = NULL;
+    atomic_fetch_sub(&request->relay->body_memory, request->reserved);
+    request->reserved = 0;
+}
+
+void
 request_suspend(struct request *request)
 {
     request->phase = PHASE_ASKED;

@@ -80,6 +80,8 @@ void request_resume(struct request *request);
 void request_drop_op(struct request *request);
 /* Counts n more bytes against the relay's body memory; false (503) where there is no room. */
 bool request_reserve(struct request *request, int64_t n);
+/* Frees the body, its parsed form and what is counted for them: nothing of them is needed any more. */
+void request_drop_body(struct request *request);
 
 /* Answers. The buffer is moved out of; headers every answer has are added. `type` is its media type. */
 void answer_body(struct request *request, unsigned status, const char *type, gage_buf *body);

@@ -194,6 +194,11 @@ class Create(Case):
             self.is_problem(self.relay.request("POST", "/v1/m", raw, good.encode().replace(b'"t"', b'"' + bad + b'"')), 400)
         self.is_status(self.post(self.good(unknown={"x": [1]})), 200)
 
+    def test_A25_a_body_of_very_many_values_is_refused_before_it_costs_memory(self):
+        for many in ([{}] * 20000, [[]] * 300, {str(n): 1 for n in range(300)}):
+            self.is_problem(self.post(self.good(unknown=many)), 400)
+        self.is_status(self.post(self.good(unknown=[1] * 100, more=",[{" * 1000)), 200)
+
     def test_A30_an_attestation_is_ignored(self):
         answer = self.post(self.good(), **{"Mailbox-Device-Attestation": "zz-attest-zz"})
         self.is_status(answer, 200)
@@ -489,6 +494,14 @@ class Waiting(Case):
             self.assertEqual((answer.json["version"], answer.json["unchanged"], answer.headers["Mailbox-Version"]), (1, True, "1"))
             self.assertNotIn("payload", answer.json)
         self.assertIsNone(answer.headers["Preference-Applied"])
+
+    def test_A20_a_waiting_read_holds_nothing_of_its_body(self):
+        path = self.relay.box(self.a)
+        waiting = in_thread(self.relay.read, path, self.a, 1, 50, None, {"ignored": "x" * 60000})
+        self.parked(1)
+        self.assertEqual(self.relay.metric("body_bytes"), 0)
+        self.is_status(self.relay.delete(path, self.a), 200)
+        waiting()
 
     def test_A20_a_newer_waiting_read_of_the_same_role_ends_the_older(self):
         path = self.relay.box(self.a)
