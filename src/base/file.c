@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LOCK_TRIES 100
+
 gage_rc
 file_read_fd(int fd, const char *what, gage_buf *out, struct gage_err *err)
 {
@@ -151,9 +153,11 @@ folder_make(const char *path, mode_t mode, struct gage_err *err)
     return GAGE_DONE;
 }
 
-gage_rc
-file_lock(const char *path, int *fd, struct gage_err *err)
+/* *stale: who had the lock removed the file between our opening and our locking it: the lock is on nothing. */
+static gage_rc
+lock_once(const char *path, int *fd, bool *stale, struct gage_err *err)
 {
+    struct stat st;
     AUTO(gage_fd) lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot open the lock file %s", path);
@@ -161,7 +165,20 @@ file_lock(const char *path, int *fd, struct gage_err *err)
         REQUIRE(errno == EWOULDBLOCK, err, GAGE_E_IO, "cannot lock %s", path);
         return gage_fail(err, GAGE_E_STATE, "another process is working on %s", path);
     }
+    *stale = fstat(lock, &st) != 0 || st.st_nlink == 0;
+    if (*stale)
+        return GAGE_DONE;
     *fd = lock;
     lock = -1;
+    return GAGE_DONE;
+}
+
+gage_rc
+file_lock(const char *path, int *fd, struct gage_err *err)
+{
+    bool stale = true;
+    for (int i = 0; i < LOCK_TRIES && stale; i++)
+        TRY(lock_once(path, fd, &stale, err));
+    REQUIRE(!stale, err, GAGE_E_STATE, "other processes make and remove %s all the time", path);
     return GAGE_DONE;
 }

@@ -27,7 +27,7 @@ gage_rc folder_make(const char *path, mode_t mode, struct gage_err *err);
 gage_rc folder_sync(const char *path, struct gage_err *err);
 
 /* Takes an exclusive lock on the file (made if needed, mode 0600) without waiting; GAGE_E_STATE where another process
- * holds it. The lock lasts until *fd is closed. */
+ * holds it. The lock lasts until *fd is closed; its holder may remove the file before. */
 gage_rc file_lock(const char *path, int *fd, struct gage_err *err);
 
 static inline void

@@ -1,5 +1,7 @@
 #include "unit/test.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -86,6 +88,34 @@ TEST(a_lock_keeps_the_second_out_until_it_is_closed)
     assert_ok(file_lock(path, &second, NULL));
 }
 
+static _Atomic int inside;
+static _Atomic bool shared; /* two had the lock at once */
+
+static void *
+lock_and_remove(void *context)
+{
+    for (int i = 0; i < 4000; i++) {
+        AUTO(gage_fd) fd = -1;
+        if (!gage_ok(file_lock(path, &fd, NULL)))
+            continue;
+        shared = shared || ++inside > 1;
+        sched_yield();
+        unlink(path);
+        inside--;
+    }
+    return context;
+}
+
+TEST(a_lock_file_removed_by_its_holder_is_never_held_twice)
+{
+    pthread_t thread[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, lock_and_remove, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+    assert_false(shared);
+}
+
 TEST(makes_folders_with_their_parents)
 {
     char deep[160];
@@ -104,4 +134,5 @@ TEST_MAIN(CASE_IN_FOLDER(replaces_whole_with_the_mode_asked_for),
           CASE_IN_FOLDER(installs_once_and_never_over_another_file), CASE_IN_FOLDER(tells_missing_from_too_long),
           CASE_IN_FOLDER(removes_and_does_not_mind_a_second_time),
           CASE_IN_FOLDER(a_lock_keeps_the_second_out_until_it_is_closed),
+          CASE_IN_FOLDER(a_lock_file_removed_by_its_holder_is_never_held_twice),
           CASE_IN_FOLDER(makes_folders_with_their_parents))
