@@ -72,7 +72,10 @@ metrics_show(struct server *s, gage_buf *out)
     put_calls(out, "call_failures_total", "Calls that ended with a GSS failure", metrics.failures, 1);
     put_calls(out, "call_seconds_total", "Time inside calls", metrics.microseconds, 1e-6);
     put_head(out, "connections", "Connections now", "gauge");
-    put_value(out, "connections", "", (double)s->conn_count);
+    pthread_mutex_lock(&s->lock);
+    int64_t connections = s->conn_count;
+    pthread_mutex_unlock(&s->lock);
+    put_value(out, "connections", "", (double)connections);
     put_head(out, "contexts", "Security contexts kept in the daemon", "gauge");
     put_value(out, "contexts", "", (double)contexts_count(s->engine.contexts));
     put_head(out, "threads", "Worker threads", "gauge");

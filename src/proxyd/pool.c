@@ -55,7 +55,8 @@ start_one(struct server *s)
 void
 pool_cover(struct server *s)
 {
-    if (__atomic_load_n(&s->idle_threads, __ATOMIC_ACQUIRE) > 0 || s->threads >= THREADS_MAX)
+    if (__atomic_load_n(&s->idle_threads, __ATOMIC_ACQUIRE) > 0 ||
+        __atomic_load_n(&s->threads, __ATOMIC_RELAXED) >= THREADS_MAX)
         return;
     int failed = start_one(s);
     if (failed != 0)

@@ -311,8 +311,10 @@ warm_sweep(struct warm_pool *pool, int64_t now, uint64_t oldest_generation)
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct warm_entry *e = pool->buckets[i], *next; e != NULL; e = next) {
             next = e->next;
+            if (e->state != READY) /* its maker still writes to it */
+                continue;
             bool old = e->generation < oldest_generation || now - e->last_used > UNUSED_SECONDS;
-            if (e->state != READY || !old || !unlink_entry(pool, e))
+            if (!old || !unlink_entry(pool, e))
                 continue;
             if (unref(e) != NULL) {
                 e->next = dead;
