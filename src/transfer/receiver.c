@@ -29,6 +29,17 @@ try_again(gage_transfer *t, struct incoming *in, gage_rc rc, const struct gage_e
     return say_ready(t, in, err);
 }
 
+/* The envelope was sealed by a holder of the link and answers our number, but not our token: the sender answers another
+ * receiver, whom the relay let in beside us. */
+static gage_rc
+not_for_us(gage_transfer *t, gage_rc rc, const struct gage_err *why)
+{
+    if (rc.code == GAGE_E_NOMEM || rc.code == GAGE_E_INTERNAL || rc.code == GAGE_E_EXPIRED)
+        return stop_for(t, GAGE_REASON_HANDSHAKE, rc, why);
+    stop(t, GAGE_REASON_TAKEN, NULL);
+    return GAGE_DONE;
+}
+
 static gage_rc
 answer_token(gage_transfer *t, struct incoming *in, struct gage_err *err)
 {
@@ -61,7 +72,7 @@ take_token(gage_transfer *t, struct incoming *in, struct gage_err *err)
         return stop_for(t, GAGE_REASON_HANDSHAKE, rc, &why); /* no key of our own: asking again would not help */
     rc = take_context(t, in, &why);
     if (!gage_ok(rc))
-        return try_again(t, in, rc, &why, err);
+        return t->own.seq > 0 && t->mechanism->link_secret ? not_for_us(t, rc, &why) : try_again(t, in, rc, &why, err);
     if (t->complete && token[PACKET_MESSAGE].p != NULL)
         return GAGE_DONE;
     return answer_token(t, in, err);

@@ -333,6 +333,12 @@ TEST(a_receiver_waits_no_longer_than_the_mailbox_lives)
     story_free(&s);
 }
 
+TEST(every_outcome_has_its_story)
+{
+    assert_int_equal(story_outcomes, (2u << GAGE_OUTCOME_NOT_INSTALLED) - 1);
+    assert_int_equal(story_reasons & STORY_PERSONS, STORY_PERSONS);
+}
+
 TEST_MAIN(CASE(four_writes_deliver_and_the_sender_deletes_after_reading), CASE(both_persons_see_the_same_six_digits),
           CASE(what_cannot_be_installed_now_is_installed_later), CASE(a_refused_claim_leaves_nothing_at_the_relay),
           CASE(digits_that_differ_release_nothing), CASE(another_title_than_announced_is_asked_about_and_a_no_is_told),
@@ -347,4 +353,4 @@ TEST_MAIN(CASE(four_writes_deliver_and_the_sender_deletes_after_reading), CASE(b
           CASE(a_receipt_that_cannot_be_left_leaves_the_content_in_place_unconfirmed),
           CASE(a_link_that_nobody_opened_in_time_released_nothing),
           CASE(a_relay_that_lengthens_the_time_changes_nothing_for_the_sender), CASE(no_receipt_in_time_is_unknown),
-          CASE(a_receiver_waits_no_longer_than_the_mailbox_lives))
+          CASE(a_receiver_waits_no_longer_than_the_mailbox_lives), CASE(every_outcome_has_its_story))

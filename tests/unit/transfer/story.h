@@ -58,7 +58,11 @@ void story_forge(struct story *s, void (*change)(struct packet *));
 /* The end was this. `text` is part of the sentence. */
 void story_expect(struct story *s, int who, enum gage_outcome outcome, enum gage_reason reason, enum gage_code code,
                   const char *text);
-/* Every reason and outcome has been expected somewhere in this program. */
+/* The reasons and outcomes that this program expected so far, bits 1 << number; and the reasons of stories.c, which its last
+ * test demands. */
 extern uint32_t story_outcomes, story_reasons;
+#define STORY_PERSONS                                                                                                  \
+    (1u << GAGE_REASON_COMPLETED | 1u << GAGE_REASON_CANCELLED | 1u << GAGE_REASON_REFUSED |                           \
+     1u << GAGE_REASON_PEER_REFUSED | 1u << GAGE_REASON_EXPIRED | 1u << GAGE_REASON_GONE | 1u << GAGE_REASON_INSTALL)
 
 #endif
