@@ -4,7 +4,8 @@ usage: /usr/bin/python3 bench/relay.py [creates|readers|transfers ...]   GAGE_PR
 
   creates    durable creates a second by 64 clients over HTTPS, and the same with one commit for each (batch_max = 1)
   readers    10,000 waiting TLS readers: resident memory, time from an acknowledged write to its reader's answer, all woken at once
-  transfers  processor time (user and system) of the relay for a whole transfer over three TLS connections
+  transfers  processor time (user and system) of the relay for a whole transfer as gage share and gage accept make it: 2 TLS connections,
+             10 requests (create, preview, claim, 3 writes, 3 waiting reads, delete), 6 commits; one after the other, and 16 at once
 """
 import os
 import pathlib
@@ -47,12 +48,6 @@ class Relay:
         for line in open(f"/proc/{self.process.pid}/status"):
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) * 1024 / 1e6
-
-    def cpu_ms(self):
-        fields = open(f"/proc/{self.process.pid}/schedstat").read().split()
-        total = sum(int(open(f"/proc/{self.process.pid}/task/{t}/schedstat").read().split()[0])
-                    for t in os.listdir(f"/proc/{self.process.pid}/task"))
-        return max(total, int(fields[0])) / 1e6
 
 
 def values(text):
@@ -97,14 +92,38 @@ def readers(load):
           f"{found['spread_ms']} ms after the first (bar 500)")
 
 
+def thread_ms(pid):
+    """Milliseconds of processor time by kind of thread: HTTP front, store, the rest."""
+    by_name = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        name = open(f"/proc/{pid}/task/{task}/comm").read().strip()
+        spent = int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0]) / 1e6
+        user, system = map(int, open(f"/proc/{pid}/task/{task}/stat").read().rsplit(")", 1)[1].split()[11:13])
+        kind = "HTTP and TLS" if name.startswith("MHD") else "store" if name == "store" else "the rest"
+        old = by_name.get(kind, (0, 0, 0))
+        by_name[kind] = (old[0] + spent, old[1] + user, old[2] + system)
+    return by_name
+
+
+def run_transfers(load, relay, at_once):
+    before, began = thread_ms(relay.process.pid), time.monotonic()
+    subprocess.run([load, relay.port, "transfers", str(TRANSFERS), str(at_once)], check=True)
+    wall, after = time.monotonic() - began, thread_ms(relay.process.pid)
+    parts, total = [], 0
+    for kind, (spent, user, system) in after.items():
+        old = before.get(kind, (0, 0, 0))
+        each, ticks = (spent - old[0]) / TRANSFERS, max(1, user + system - old[1] - old[2])
+        total += each
+        parts.append(f"{kind} {each:.2f} ({100 * (system - old[2]) // ticks} % in the kernel)")
+    print(f"relay's processor time a whole transfer, {at_once} at once: {total:.2f} ms (bar 1.5): {', '.join(parts)}; "
+          f"{TRANSFERS / wall:.0f} transfers/s")
+
+
 def transfers(load):
     with tempfile.TemporaryDirectory() as folder, Relay(folder) as relay:
-        subprocess.run([load, relay.port, "transfers", "50"], check=True)
-        before, began = relay.cpu_ms(), time.monotonic()
-        subprocess.run([load, relay.port, "transfers", str(TRANSFERS)], check=True)
-        cpu, wall = relay.cpu_ms() - before, time.monotonic() - began
-    print(f"relay's processor time a whole transfer (3 TLS connections, 11 requests): {cpu / TRANSFERS:.2f} ms (bar 1.5); "
-          f"wall {1000 * wall / TRANSFERS:.1f} ms")
+        subprocess.run([load, relay.port, "transfers", "100", "1"], check=True)
+        for at_once in (1, 16):
+            run_transfers(load, relay, at_once)
 
 
 def main():

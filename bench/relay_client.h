@@ -7,7 +7,7 @@
 
 #include <openssl/ssl.h>
 
-#define ANSWER_MAX 4096 /* bytes of an answer that are kept */
+#define ANSWER_MAX 8192 /* the longest answer, in bytes */
 
 struct client {
     SSL_CTX *tls;

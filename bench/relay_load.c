@@ -2,8 +2,9 @@
  *   relay_load PORT creates CLIENTS SECONDS    creates a second, by that many clients at once
  *   relay_load PORT readers COUNT              that many waiting reads; each is woken by a write of the other side; then "parked" is
  *                                              printed, a second round parks and one line of standard input later all must be woken at once
- *   relay_load PORT transfers COUNT            whole transfers, one after the other
+ *   relay_load PORT transfers COUNT AT_ONCE    whole transfers, so many at the same time
  * Prints KEY=VALUE lines. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,19 +102,6 @@ must(const struct conn *conn, const char *what)
         fprintf(stderr, "%s: %d %s\n", what, conn->status, conn->in);
         exit(1);
     }
-}
-
-static void
-wait_answer(struct conn *conn)
-{
-    while (client.active > 0)
-        client_step(&client, 1000);
-    must(conn, "request");
-}
-
-static void
-ignore(struct conn *conn)
-{
 }
 
 /* ---- creates ---- */
@@ -284,47 +272,111 @@ readers(long count)
            (double)(now_ns() - first) / 1e6);
 }
 
-/* ---- transfers: create, claim, three more writes of which each wakes a waiting read, delete; three connections ---- */
+/* ---- transfers, request for request as gage share and gage accept make them, over one connection each ---- */
+
+struct transfer {
+    struct conn sender, receiver;
+    char path[64];
+    int sent, received; /* answers so far, on either side */
+};
+static long transfers_left;
+
+static void begin_transfer(struct transfer *t, long number);
 
 static void
-one_transfer(long number)
+send_preview(struct conn *conn, const char *path)
 {
-    static struct conn sender, receiver, again;
-    char path[64];
-    sender.answered = receiver.answered = again.answered = ignore;
-    conn_open(&client, &sender);
-    send_create(&sender, number);
-    wait_answer(&sender);
-    path_of(&sender, path, sizeof path);
-    conn_open(&client, &receiver);
-    send_read(&receiver, path, CLAIM_B, number, 0);
-    wait_answer(&receiver);
-    send_read(&sender, path, CLAIM_A, number, 1);
-    send_put(&receiver, path, CLAIM_B, number);
-    wait_answer(&receiver);
-    send_read(&receiver, path, CLAIM_B, number, 2);
-    send_put(&sender, path, CLAIM_A, number);
-    wait_answer(&sender);
-    conn_close(&receiver);
-    conn_open(&client, &again);
-    send_read(&again, path, CLAIM_B, number, 0);
-    wait_answer(&again);
-    send_read(&sender, path, CLAIM_A, number, 3);
-    send_put(&again, path, CLAIM_B, number);
-    wait_answer(&again);
-    send_read(&sender, path, CLAIM_A, number, 0);
-    wait_answer(&sender);
-    send_delete(&sender, path, number);
-    wait_answer(&sender);
-    conn_close(&sender);
-    conn_close(&again);
+    char request[512];
+    conn_send(conn, request, make_request(request, sizeof request, "GET", path, "", ""));
+}
+
+static void
+end_transfer(struct transfer *t)
+{
+    conn_close(&t->sender);
+    conn_close(&t->receiver);
+    if (transfers_left > 0)
+        begin_transfer(t, ++unique);
+}
+
+/* Preview, claim, write, waiting read, write. */
+static void
+receiver_answered(struct conn *conn)
+{
+    struct transfer *t = (struct transfer *)(void *)((char *)conn - offsetof(struct transfer, receiver));
+    must(conn, "receiver");
+    switch (++t->received) {
+    case 1:
+        send_read(conn, t->path, CLAIM_B, conn->number, 0);
+        break;
+    case 2:
+    case 4:
+        send_put(conn, t->path, CLAIM_B, conn->number);
+        break;
+    case 3:
+        send_read(conn, t->path, CLAIM_B, conn->number, 2);
+        break;
+    default:
+        if (t->sent == 5)
+            end_transfer(t);
+    }
+}
+
+/* Create, waiting read, write, waiting read, delete. */
+static void
+sender_answered(struct conn *conn)
+{
+    struct transfer *t = (struct transfer *)(void *)conn;
+    must(conn, "sender");
+    switch (++t->sent) {
+    case 1:
+        path_of(conn, t->path, sizeof t->path);
+        send_read(conn, t->path, CLAIM_A, conn->number, 1);
+        conn_open(&client, &t->receiver);
+        send_preview(&t->receiver, t->path);
+        break;
+    case 2:
+        send_put(conn, t->path, CLAIM_A, conn->number);
+        break;
+    case 3:
+        send_read(conn, t->path, CLAIM_A, conn->number, 3);
+        break;
+    case 4:
+        send_delete(conn, t->path, conn->number);
+        break;
+    default:
+        if (t->received == 5)
+            end_transfer(t);
+    }
+}
+
+static void
+begin_transfer(struct transfer *t, long number)
+{
+    transfers_left--;
+    *t = (struct transfer){.sender = {.answered = sender_answered, .number = number},
+                           .receiver = {.answered = receiver_answered, .number = number}};
+    conn_open(&client, &t->sender);
+    send_create(&t->sender, number);
+}
+
+static void
+transfers(long count, long at_once)
+{
+    struct transfer *all = calloc((size_t)at_once, sizeof *all);
+    transfers_left = count;
+    for (long i = 0; i < at_once && transfers_left > 0; i++)
+        begin_transfer(&all[i], ++unique);
+    while (client.active > 0)
+        client_step(&client, 1000);
+    free(all);
 }
 
 int
 main(int argc, char **argv)
 {
     if (argc < 4)
-        die("usage: relay_load PORT creates|readers|transfers COUNT [SECONDS]");
+        die("usage: relay_load PORT creates|readers|transfers COUNT [SECONDS|AT_ONCE]");
     long count = strtol(argv[3], NULL, 10);
     memset(filler, 'A', sizeof filler - 1);
     client_init(&client, (int)strtol(argv[1], NULL, 10));
@@ -333,7 +385,6 @@ main(int argc, char **argv)
     else if (strcmp(argv[2], "readers") == 0)
         readers(count);
     else
-        for (long i = 0; i < count; i++)
-            one_transfer(i);
+        transfers(count, argc > 4 ? strtol(argv[4], NULL, 10) : 1);
     return 0;
 }

@@ -40,6 +40,7 @@ static void *
 run(void *context)
 {
     int64_t next = clock_monotonic_ns();
+    pthread_setname_np(pthread_self(), "chores");
     for (uint64_t tick = 0; !stopping; tick++) {
         do_chores(context, tick);
         next += TICK_NS;

@@ -339,6 +339,7 @@ store_run_writes(void *context)
     struct store *store = context;
     struct workshop *w = &store->workshop;
     bool over = false;
+    pthread_setname_np(pthread_self(), "store");
     while (!over) {
         int wait = is_failing(store) ? PROBE_MS : -1;
         size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, wait, &over);
@@ -359,6 +360,7 @@ store_run_reads(void *context)
     struct store *store = context;
     struct store_op *ops[READS_AT_ONCE];
     bool over = false;
+    pthread_setname_np(pthread_self(), "store");
     while (!over) {
         size_t n = lane_take(&store->reads, ops, READS_AT_ONCE, SIZE_MAX, -1, &over);
         store_count(store, &store->stats.operations, n);
