@@ -1,5 +1,8 @@
 #include "base/crypto.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
+
 #include <pthread.h>
 #include <string.h>
 
@@ -163,25 +166,63 @@ hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count, uint8_t
     return done_if(ctx != NULL && hmac_run(ctx, parts, count, out));
 }
 
+/* Copying a context costs more than the MAC of a short message: a few copies are kept, each in one thread's hands at a time. */
+#define SPARES 8
+struct hmac_spares {
+    EVP_MAC_CTX *_Atomic slot[SPARES];
+};
+
 gage_rc
 hmac_key_init(struct hmac_key *key, gage_slice bytes)
 {
-    key->ctx = new_hmac(bytes);
+    *key = (struct hmac_key){.ctx = new_hmac(bytes), .spares = calloc(1, sizeof *key->spares)};
+    if (key->ctx == NULL || key->spares == NULL)
+        hmac_key_cleanup(key);
     return done_if(key->ctx != NULL);
 }
 
 void
 hmac_key_cleanup(struct hmac_key *key)
 {
+    for (size_t i = 0; key->spares != NULL && i < SPARES; i++)
+        EVP_MAC_CTX_free(key->spares->slot[i]);
+    free(key->spares);
     EVP_MAC_CTX_free(key->ctx);
-    key->ctx = NULL;
+    *key = (struct hmac_key){0};
+}
+
+/* A context of the caller's own, ready for a message; NULL where memory is short. */
+static EVP_MAC_CTX *
+take_spare(const struct hmac_key *key)
+{
+    for (size_t i = 0; i < SPARES; i++) {
+        EVP_MAC_CTX *ctx = atomic_exchange(&key->spares->slot[i], NULL);
+        if (ctx != NULL && EVP_MAC_init(ctx, NULL, 0, NULL) == 1)
+            return ctx;
+        EVP_MAC_CTX_free(ctx);
+    }
+    return EVP_MAC_CTX_dup(key->ctx);
+}
+
+static void
+keep_spare(const struct hmac_key *key, EVP_MAC_CTX *ctx)
+{
+    for (size_t i = 0; ctx != NULL && i < SPARES; i++) {
+        EVP_MAC_CTX *none = NULL;
+        if (atomic_compare_exchange_strong(&key->spares->slot[i], &none, ctx))
+            return;
+    }
+    EVP_MAC_CTX_free(ctx);
 }
 
 gage_rc
 hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size_t count, uint8_t out[SHA256_LEN])
 {
-    SCOPED(free_mac) EVP_MAC_CTX *ctx = key->ctx != NULL ? EVP_MAC_CTX_dup(key->ctx) : NULL;
-    return done_if(ctx != NULL && hmac_run(ctx, parts, count, out));
+    EVP_MAC_CTX *ctx = key->ctx != NULL ? take_spare(key) : NULL;
+    bool good = ctx != NULL && hmac_run(ctx, parts, count, out);
+    if (ctx != NULL)
+        keep_spare(key, ctx);
+    return done_if(good);
 }
 
 gage_rc

@@ -41,6 +41,7 @@ gage_rc hmac_sha256_parts(gage_slice key, const gage_slice *parts, size_t count,
  * be many; zeroed or cleaned up it is empty. */
 struct hmac_key {
     EVP_MAC_CTX *ctx;
+    struct hmac_spares *spares; /* contexts with the key set that no thread uses at the moment */
 };
 gage_rc hmac_key_init(struct hmac_key *key, gage_slice bytes);
 void hmac_key_cleanup(struct hmac_key *key); /* wipes */
