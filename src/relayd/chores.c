@@ -9,8 +9,8 @@
 
 #define TICK_NS INT64_C(100000000)
 #define EVERY_SECOND 10 /* in ticks */
+#define EVERY_TWO_SECONDS 20
 #define EVERY_TEN_SECONDS 100
-#define EVERY_MINUTE 600
 
 static pthread_t thread;
 static _Atomic bool stopping;
@@ -32,7 +32,9 @@ do_chores(struct relay *relay, uint64_t tick)
         wire_cut_late(now);
     if (tick % EVERY_TEN_SECONDS == 0)
         peers_sweep(relay->peers);
-    if (tick % EVERY_MINUTE == 0)
+    if (tick % EVERY_TWO_SECONDS == 0)
+        waiters_check_peers(relay->waiters);
+    if (tick % (uint64_t)(relay->settings.sweep_interval * EVERY_SECOND) == 0)
         store_sweep(relay->store, clock_now());
 }
 

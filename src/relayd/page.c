@@ -16,6 +16,8 @@ static const char style[] =
     ".card img{display:block;width:100%;max-height:14rem;object-fit:cover;background:#e8eaee}"
     ".card div{padding:1rem 1.25rem}"
     "h1{font-size:1.35rem;line-height:1.25;margin:0 0 .4rem;overflow-wrap:anywhere}"
+    /* what the sender wrote must not push what to do next off a phone's screen; what is cut off can be scrolled to */
+    "h1{max-height:6.25em;overflow-y:auto}.text{max-height:10.5em;overflow-y:auto}"
     "h2{font-size:1.05rem;margin:1.5rem 0 .4rem}"
     "p{margin:.4rem 0;overflow-wrap:anywhere}"
     ".said{color:#5a6069;font-size:.88rem;margin:0 0 .3rem}"
@@ -124,7 +126,7 @@ put_card(const struct page *page, gage_buf *out)
     }
     put_text(out, "<div>\n<h1>");
     put_escaped(out, page->title);
-    put_text(out, "</h1>\n<p>");
+    put_text(out, "</h1>\n<p class=\"text\">");
     put_escaped(out, page->description);
     put_text(out, "</p>\n<p class=\"left\">Can be accepted for another ");
     put_left(out, page->expires - page->now);

@@ -210,6 +210,7 @@ read_waiting(struct request *request)
         return;
     }
     request->waiter.ready = wait_is_over;
+    request->waiter.fd = request->wire->fd;
     request->op->done = read_done;
     waiters_list(request->relay->waiters, &request->waiter, tag, request->wait_until);
     read_listed(request);

@@ -31,6 +31,8 @@ static const struct conf_key keys[] = {
      "Connections at once, over all listeners; less where the limit on open files allows less."},
     {"relay", "preview_image", CONF_TEXT, AT(preview_image), NULL, 0, 0,
      "https URL of the picture that every preview page shows, instead of the one each mailbox names (which tells its host who looks)."},
+    {"relay", "sweep_interval", CONF_SECONDS, AT(sweep_interval), "60s", 1, 3600,
+     "How often expired mailboxes are removed from the store, and removed bytes made unrecoverable. They are not served in between either."},
     {"limits", "payload_max", CONF_BYTES, AT(payload_max), "64K", 1 * KIB, 16 * KIB * KIB, "Longest payload (its type and data together) of a mailbox."},
     {"limits", "body_memory", CONF_BYTES, AT(body_memory), "64M", 1 * KIB * KIB, 64 * KIB * KIB * KIB,
      "Memory that request bodies and answers in progress may take together; beyond it, 503."},

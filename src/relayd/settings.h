@@ -18,6 +18,7 @@ struct settings {
     int64_t batch_max;
     int64_t connections;
     char *preview_image;
+    int64_t sweep_interval; /* seconds */
     /* [limits]: read again on SIGHUP */
     int64_t payload_max, body_memory;
     int64_t mailboxes, store_bytes;

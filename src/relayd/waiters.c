@@ -1,5 +1,6 @@
 #include "relayd/waiters.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,43 @@ waiters_tick(struct waiters *waiters, int64_t now_ns)
                 end_wait(waiters, w, WAIT_DEADLINE, &ended);
         }
     }
+    pthread_mutex_unlock(&waiters->lock);
+    call_ready(ended);
+}
+
+#define POLLED 256
+
+/* Polls the sockets of these parked waiters and ends the waits of those that were left. */
+static void
+end_left(struct waiters *waiters, struct waiter *const *parked, size_t n, struct waiter **ended)
+{
+    struct pollfd sockets[POLLED];
+    for (size_t i = 0; i < n; i++)
+        sockets[i] = (struct pollfd){.fd = parked[i]->fd, .events = POLLRDHUP};
+    if (n == 0 || poll(sockets, n, 0) <= 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if ((sockets[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
+            end_wait(waiters, parked[i], WAIT_LEFT, ended);
+}
+
+void
+waiters_check_peers(struct waiters *waiters)
+{
+    struct waiter *ended = NULL, *parked[POLLED];
+    size_t n = 0;
+    pthread_mutex_lock(&waiters->lock);
+    for (size_t i = 0; i < WHEEL; i++)
+        for (struct waiter *w = waiters->wheel[i], *next; w != NULL; w = next) {
+            next = w->wheel_next;
+            if (w->state == WAITER_PARKED && w->fd >= 0)
+                parked[n++] = w;
+            if (n == POLLED) {
+                end_left(waiters, parked, n, &ended); /* `next` is not among them: it stays listed */
+                n = 0;
+            }
+        }
+    end_left(waiters, parked, n, &ended);
     pthread_mutex_unlock(&waiters->lock);
     call_ready(ended);
 }

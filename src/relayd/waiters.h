@@ -13,7 +13,7 @@ enum waiter_state {
     WAITER_PARKED   /* listed; waits */
 };
 
-enum wait_end { WAIT_CHANGED, WAIT_DEADLINE, WAIT_REPLACED, WAIT_DRAINED };
+enum wait_end { WAIT_CHANGED, WAIT_DEADLINE, WAIT_REPLACED, WAIT_DRAINED, WAIT_LEFT };
 
 struct waiter {
     struct waiter *next, *previous;             /* of the same bucket */
@@ -22,6 +22,7 @@ struct waiter {
     uint8_t state, role, end;
     bool woken; /* the mailbox changed while it was reading */
     uint64_t tick;
+    int fd; /* the client's socket, which stays open while the waiter is parked; -1: none to look at */
     /* Called without lock after the waiter was parked and taken off the list; `end` says why. Must not block. */
     void (*ready)(struct waiter *waiter);
 };
@@ -44,6 +45,9 @@ bool waiters_unlist(struct waiters *waiters, struct waiter *waiter);
 void waiters_wake(struct waiters *waiters, const uint8_t *tag);
 /* Ends the waits whose deadline has come. Call it every tenth of a second. */
 void waiters_tick(struct waiters *waiters, int64_t now_ns);
+/* Ends the waits (WAIT_LEFT) of clients that closed their side or are gone: nothing else notices, for a sleeping connection is not read.
+ * Costs a poll of all sockets that wait. */
+void waiters_check_peers(struct waiters *waiters);
 /* Ends all waits, and every later one at once. */
 void waiters_drain(struct waiters *waiters);
 /* How many wait now. */

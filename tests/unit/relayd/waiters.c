@@ -1,5 +1,8 @@
 #include "unit/test.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "relayd/waiters.h"
 
@@ -29,7 +32,7 @@ fresh(void)
 static bool
 park(struct waiters *waiters, struct waiter *w, const uint8_t *tag, enum store_role role)
 {
-    *w = (struct waiter){.ready = on_ready};
+    *w = (struct waiter){.ready = on_ready, .fd = -1};
     waiters_list(waiters, w, tag, clock_monotonic_ns() + 60 * SECOND);
     return waiters_park(waiters, w, role);
 }
@@ -53,7 +56,7 @@ TEST(a_wake_ends_the_waits_of_its_mailbox_only)
 TEST(a_change_while_reading_is_not_slept_through)
 {
     struct waiters *waiters = fresh();
-    struct waiter w = {.ready = on_ready};
+    struct waiter w = {.ready = on_ready, .fd = -1};
     waiters_list(waiters, &w, tag_a, clock_monotonic_ns() + SECOND);
     waiters_wake(waiters, tag_a);
     assert_int_equal(ready_calls, 0);
@@ -80,7 +83,7 @@ TEST(a_newer_read_replaces_the_older_of_its_role)
 TEST(a_deadline_ends_the_wait_and_no_earlier)
 {
     struct waiters *waiters = fresh();
-    struct waiter w = {.ready = on_ready};
+    struct waiter w = {.ready = on_ready, .fd = -1};
     int64_t now = clock_monotonic_ns();
     waiters_list(waiters, &w, tag_a, now + 2 * SECOND);
     assert_true(waiters_park(waiters, &w, STORE_INITIATOR));
@@ -105,6 +108,36 @@ TEST(after_a_drain_nothing_parks)
     waiters_free(&waiters);
 }
 
+TEST(the_wait_of_a_client_that_left_ends_and_no_other)
+{
+    enum { MANY = 300 };
+    struct waiters *waiters = fresh();
+    static struct waiter all[MANY];
+    static int pair[MANY][2];
+    for (int i = 0; i < MANY; i++) {
+        uint8_t tag[STORE_TAG_LEN] = {(uint8_t)i, (uint8_t)(i >> 8)};
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[i]), 0);
+        all[i] = (struct waiter){.ready = on_ready, .fd = pair[i][0]};
+        waiters_list(waiters, &all[i], tag, clock_monotonic_ns() + 60 * SECOND);
+        assert_true(waiters_park(waiters, &all[i], STORE_INITIATOR));
+    }
+    assert_int_equal(write(pair[7][1], "x", 1), 1); /* bytes of a next request are no farewell */
+    waiters_check_peers(waiters);
+    assert_int_equal(ready_calls, 0);
+    for (int i = 0; i < MANY; i += 2)
+        shutdown(pair[i][1], SHUT_WR);
+    waiters_check_peers(waiters);
+    assert_int_equal(ready_calls, MANY / 2);
+    assert_int_equal(waiters_count(waiters), MANY / 2);
+    assert_int_equal(all[0].end, WAIT_LEFT);
+    assert_int_equal(all[1].state, WAITER_PARKED);
+    for (int i = 0; i < MANY; i++) {
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
+    waiters_free(&waiters);
+}
+
 TEST_MAIN(CASE(a_wake_ends_the_waits_of_its_mailbox_only), CASE(a_change_while_reading_is_not_slept_through),
           CASE(a_newer_read_replaces_the_older_of_its_role), CASE(a_deadline_ends_the_wait_and_no_earlier),
-          CASE(after_a_drain_nothing_parks))
+          CASE(after_a_drain_nothing_parks), CASE(the_wait_of_a_client_that_left_ends_and_no_other))
