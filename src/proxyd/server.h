@@ -1,4 +1,4 @@
-/* server.h - the daemon's moving parts: listeners, connections, requests, gates, threads. ARCHITECTURE.md tells the life of a request.
+/* server.h - the daemon's moving parts: listeners, connections, requests, gates, threads. doc/proxy.md tells the life of a request.
  *
  * Threads. The main thread accepts, reloads, watches deadlines and idle connections. Worker threads wait on one epoll set in which each
  * connection is armed for one event at a time: the thread that gets the event reads exactly one record, arms the connection again, and
