@@ -160,6 +160,8 @@ struct incoming {
 gage_rc take_context(gage_transfer *t, struct incoming *in, struct gage_err *err);
 /* Takes the peer's message, if there is one; verifies transcript and binding. May stop the transfer. */
 gage_rc take_message(gage_transfer *t, struct incoming *in, struct gage_err *err);
+/* T = SHA-256(T || role || seq || hash of the envelope). */
+gage_rc transcript_add(gage_transfer *t, uint8_t role, uint32_t seq, const uint8_t hash[SHA256_LEN]);
 /* Counts the payload as read. */
 gage_rc acknowledge(gage_transfer *t, const struct incoming *in);
 /* Six digits from the context and both nonces. */

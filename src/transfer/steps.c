@@ -159,7 +159,7 @@ begin_handshake(gage_transfer *t, struct gage_err *err)
 
 /* ---- composing ---- */
 
-static gage_rc
+gage_rc
 transcript_add(gage_transfer *t, uint8_t role, uint32_t seq, const uint8_t hash[SHA256_LEN])
 {
     AUTO(gage_buf) text = GAGE_BUF(2 * SHA256_LEN + 8);

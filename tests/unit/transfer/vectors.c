@@ -66,8 +66,20 @@ fill_from(void *context, uint8_t *out, size_t n)
     return GAGE_DONE;
 }
 
+/* Over all envelopes of the file, in its order. */
 static void
-replay_envelope(const struct json_object *o)
+follow_transcript(gage_transfer *t, const struct json_object *o, gage_slice envelope)
+{
+    uint8_t hash[SHA256_LEN];
+    AUTO(gage_buf) expected = GAGE_BUF(64);
+    hex(o, "transcript", &expected);
+    assert_ok(sha256_of(envelope, hash));
+    assert_ok(transcript_add(t, (uint8_t)number(o, "role"), number(o, "seq"), hash));
+    assert_slice_equal(SLICE_OF(t->transcript), gage_buf_slice(&expected));
+}
+
+static void
+replay_envelope(gage_transfer *t, const struct json_object *o)
 {
     static const char *const kinds[] = {"", "context", "message", "delete"};
     AUTO(gage_buf) key = GAGE_BUF(64), iv = GAGE_BUF(64), expected = GAGE_BUF(9000), made = GAGE_BUF(9000);
@@ -96,16 +108,27 @@ replay_envelope(const struct json_object *o)
     put_base64(&text, gage_buf_slice(&envelope));
     assert_slice_equal(gage_buf_slice(&text), json_plain(json_get(o, "data")));
     assert_slice_equal(slice_str(envelope_type(secret.n)), json_plain(json_get(o, "type")));
+    follow_transcript(t, o, gage_buf_slice(&envelope));
     for (int kind = 1; kind <= PACKET_KINDS; kind++)
         gage_buf_free(&token[kind]);
 }
+
+static gage_rc
+none(void *context, uint8_t *out, size_t n)
+{
+    memset(out, 0, n);
+    return GAGE_DONE;
+}
+static const struct gage_rng no_random = {none, NULL};
 
 TEST(envelopes_are_made_to_the_byte)
 {
     struct json_object o;
     size_t at = 0, count = 0;
+    AUTO(gage_transfer_ptr) t = NULL;
+    assert_ok(transfer_new(&transfer_gss, &no_random, 0, &t, NULL));
     for (gage_slice all = list("envelopes"); next_object(all, &at, &o); count++)
-        replay_envelope(&o);
+        replay_envelope(t, &o);
     assert_int_equal(count, 4);
 }
 
@@ -123,6 +146,50 @@ TEST(messages_are_taken_and_made_to_the_byte)
         assert_slice_equal(gage_buf_slice(&again), gage_buf_slice(&bytes));
     }
     assert_int_equal(count, 10);
+}
+
+/* A context that has nothing but a PRF: it demands the vector's input and gives its output. */
+struct prf {
+    struct handshake common;
+    gage_slice input, output;
+};
+
+static gage_rc
+prf(struct handshake *h, gage_slice input, uint8_t *out, size_t n, struct gage_err *err)
+{
+    const struct prf *p = (const struct prf *)h;
+    assert_slice_equal(input, p->input);
+    assert_int_equal(n, p->output.n);
+    memcpy(out, p->output.p, n);
+    return GAGE_DONE;
+}
+
+TEST(digits_follow_from_the_nonces_and_the_context)
+{
+    static const struct handshake_ops ops = {.prf = prf};
+    struct json_object o;
+    size_t at = 0, count = 0;
+    for (gage_slice all = list("digits"); next_object(all, &at, &o); count++) {
+        AUTO(gage_buf)
+        ours = GAGE_BUF(64),
+        theirs = GAGE_BUF(64), in = GAGE_BUF(200), out = GAGE_BUF(64), h = GAGE_BUF(64);
+        AUTO(gage_transfer_ptr) t = NULL;
+        uint8_t hash[SHA256_LEN];
+        hex(&o, "sender_nonce", &ours);
+        hex(&o, "receiver_nonce", &theirs);
+        hex(&o, "commit", &h);
+        hex(&o, "prf_input", &in);
+        hex(&o, "prf_output", &out);
+        struct prf context = {{.ops = &ops, .complete = true}, gage_buf_slice(&in), gage_buf_slice(&out)};
+        assert_ok(sha256_of(gage_buf_slice(&ours), hash));
+        assert_slice_equal(SLICE_OF(hash), gage_buf_slice(&h));
+        assert_ok(transfer_new(&transfer_gss, &no_random, 0, &t, NULL));
+        t->handshake = &context.common;
+        assert_ok(make_digits(t, ours.p, theirs.p, NULL));
+        t->handshake = NULL;
+        assert_slice_equal(slice_str(t->digits), json_plain(json_get(&o, "digits")));
+    }
+    assert_int_equal(count, 4);
 }
 
 TEST(invitations_are_written_and_read_to_the_byte)
@@ -158,4 +225,4 @@ TEST(invitations_are_written_and_read_to_the_byte)
 }
 
 TEST_MAIN(CASE(envelopes_are_made_to_the_byte), CASE(messages_are_taken_and_made_to_the_byte),
-          CASE(invitations_are_written_and_read_to_the_byte))
+          CASE(digits_follow_from_the_nonces_and_the_context), CASE(invitations_are_written_and_read_to_the_byte))
