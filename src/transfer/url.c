@@ -1,5 +1,6 @@
 #include "transfer/url.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static bool
@@ -76,13 +77,14 @@ is_loopback(gage_slice host)
 {
     if (slice_equal(host, SLICE_LITERAL("localhost")) || slice_equal(host, SLICE_LITERAL("[::1]")))
         return true;
-    /* 127. and digits and dots only: "127.evil.example" is not an address. */
-    if (!starts_with(host, "127."))
+    /* A whole address: "127.evil.example" and "127.1." are names, which a resolver sends anywhere. */
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (!starts_with(host, "127.") || host.n >= sizeof text)
         return false;
-    for (size_t i = 0; i < host.n; i++)
-        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
-            return false;
-    return true;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1;
 }
 
 static bool
