@@ -3,8 +3,10 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_share,   &command_accept, &command_list,    &command_show,   &command_cancel, &command_resume,
-    &command_connect, &command_listen, &command_forward, &command_secret, &command_doctor, NULL,
+    &command_share,   &command_accept, &command_list,    &command_show,
+    &command_cancel,  &command_resume, &command_connect, &command_listen,
+    &command_forward, &command_secret, &command_pair,    &command_peers,
+    &command_seal,    &command_unseal, &command_doctor,  NULL,
 };
 
 const struct command *

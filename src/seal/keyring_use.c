@@ -15,11 +15,12 @@ step_and_store(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep
     return changed ? keyring_store(keyring, slot, p, err) : GAGE_DONE;
 }
 
+/* To the minute: many seals in a row do not write each time. */
 static gage_rc
 touch(struct keyring *keyring, int64_t slot, int64_t now, struct gage_err *err)
 {
     STATEMENT s = NULL;
-    TRY(keyring_prepare(keyring, "UPDATE pairing SET last_use = ?1 WHERE slot = ?2", &s, err));
+    TRY(keyring_prepare(keyring, "UPDATE pairing SET last_use = ?1 WHERE slot = ?2 AND last_use < ?1 - 60", &s, err));
     sqlite3_bind_int64(s, 1, now);
     sqlite3_bind_int64(s, 2, slot);
     return keyring_step_done(keyring, s, err);

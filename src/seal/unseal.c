@@ -150,6 +150,15 @@ note(gage_opener *o, const char *temporary, const char *target, int64_t max_age,
     return once_begin(ring_take(o->keyring, &guard), o->info.id, o->info.time, max_age, o->now, temporary, target, err);
 }
 
+/* For the person who wonders which pairings are still in use. Opening does not depend on it. */
+static void
+note_use(gage_opener *o)
+{
+    AUTO(pairing_t) pairing = {.made = 0};
+    gage_rc rc = ring_get(o->keyring, o->alias, o->now, true, &pairing, NULL);
+    (void)rc;
+}
+
 static gage_rc
 end(gage_opener *o, gage_buf *message, struct gage_err *err)
 {
@@ -164,6 +173,8 @@ end(gage_opener *o, gage_buf *message, struct gage_err *err)
         gage_wipe(message->p + before, message->n - before);
         message->n = before;
     }
+    if (gage_ok(rc))
+        note_use(o);
     return rc;
 }
 

@@ -1,0 +1,354 @@
+/* gage unseal: opens seals, says what they prove, and puts the message in place whole or not at all. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/seal/armor.h"
+#include "cli/seal/place.h"
+#include "cli/seal/ring_file.h"
+#include "cli/terminal.h"
+
+#define PIECE ((size_t)1 << 17)
+#define OUT_MAX (8 * PIECE)
+#define SUFFIX ".seal"
+
+struct unseal_options {
+    const char *from, *via, *carrier_proof, *occasion, *prove, *output, *keyring;
+    int64_t max_age;
+    bool once, stream, force;
+};
+
+struct run {
+    const struct unseal_options *options;
+    gage_keyring *keyring;
+    struct gage_unseal_options unseal;
+    gage_buf from, via, proof, occasion, sealed, message;
+    bool into_folder;
+    uint8_t piece[PIECE];
+};
+
+/* One seal on its way. */
+struct opening {
+    gage_opener *opener;
+    struct place place;
+    struct armor_reader armor;
+    char target[PATH_MAX]; /* "": standard output */
+    bool looked, armored, told;
+};
+
+static void
+opening_cleanup(struct opening *o)
+{
+    gage_opener_free(&o->opener);
+    place_drop(&o->place);
+}
+typedef struct opening opening_t;
+GAGE_AUTO_DEFINE(opening_t, opening_cleanup)
+
+/* ---- what it proves ---- */
+
+static void
+tell(struct opening *o, const char *file)
+{
+    char from[GAGE_NAME_TEXT_MAX], carrier[GAGE_NAME_TEXT_MAX] = "", when[RFC3339_LEN + 1];
+    const struct gage_seal_info *info = gage_opener_info(o->opener);
+    FILE *to = o->target[0] == '\0' ? stderr : stdout;
+    gage_name_text(info->originator, from);
+    rfc3339_format(info->time, when);
+    if (info->carrier == GAGE_CARRIER_NAMED)
+        gage_name_text(info->carrier_name, carrier);
+    fprintf(to, "%s: from %s (%s), sealed %s, carrier %s%s\n", file, from, info->alias, when,
+            info->carrier == GAGE_CARRIER_ANYBODY ? "anybody"
+            : info->carrier == GAGE_CARRIER_NAMED ? carrier
+                                                  : "who holds the key",
+            info->carrier == GAGE_CARRIER_ANYBODY                        ? ""
+            : !info->carrier_checked                                     ? ", not checked"
+            : info->carrier == GAGE_CARRIER_KEY && !info->occasion_bound ? ", checked (the proof can be repeated)"
+                                                                         : ", checked");
+}
+
+/* ---- bytes ---- */
+
+static gage_rc
+emit(struct run *run, struct opening *o, struct gage_err *err)
+{
+    gage_rc rc = GAGE_DONE;
+    if (run->options->prove != NULL)
+        return rc; /* gathered, to make the proof of */
+    if (o->place.fd >= 0)
+        rc = place_write(&o->place, gage_buf_slice(&run->message), err);
+    else if (run->message.n > 0)
+        rc = file_write_fd(STDOUT_FILENO, "standard output", gage_buf_slice(&run->message), err);
+    run->message.n = 0;
+    return rc;
+}
+
+static gage_rc
+feed(struct run *run, struct opening *o, gage_slice piece, struct gage_err *err)
+{
+    if (!o->looked && piece.n > 0) {
+        o->armored = piece.p[0] == '-';
+        o->looked = true;
+    }
+    if (o->armored) {
+        run->sealed.n = 0;
+        TRY(armor_get(&o->armor, piece, &run->sealed, err));
+        piece = gage_buf_slice(&run->sealed);
+    }
+    TRY(gage_opener_put(o->opener, piece, &run->message, err));
+    return emit(run, o, err);
+}
+
+static gage_rc
+pump(struct run *run, int fd, const char *what, struct opening *o, struct gage_err *err)
+{
+    ssize_t n;
+    while ((n = read(fd, run->piece, PIECE)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return gage_fail_sys(err, GAGE_E_IO, errno, "cannot read %.150s", what);
+        TRY(feed(run, o, gage_slice_of(run->piece, (size_t)n), err));
+    }
+    if (o->armored) {
+        run->sealed.n = 0;
+        TRY(armor_finish(&o->armor, &run->sealed, err));
+        TRY(gage_opener_put(o->opener, gage_buf_slice(&run->sealed), &run->message, err));
+    }
+    TRY(gage_opener_end(o->opener, &run->message, err));
+    return emit(run, o, err);
+}
+
+/* ---- into place ---- */
+
+static gage_rc
+choose_target(const struct run *run, const char *file, char target[PATH_MAX], struct gage_err *err)
+{
+    const struct unseal_options *o = run->options;
+    size_t length = strlen(file), suffix = strlen(SUFFIX);
+    bool plain = length > suffix && strcmp(file + length - suffix, SUFFIX) == 0;
+    const char *slash = strrchr(file, '/'), *base = slash == NULL || !run->into_folder ? file : slash + 1;
+    int n = 0;
+    target[0] = '\0';
+    if (o->prove != NULL || (strcmp(file, "-") == 0 && o->output == NULL))
+        return GAGE_DONE;
+    if (o->output != NULL && !run->into_folder) {
+        if (strcmp(o->output, "-") != 0)
+            n = snprintf(target, PATH_MAX, "%s", o->output);
+    } else {
+        REQUIRE(plain, err, GAGE_E_USAGE, "%.150s does not end in " SUFFIX ": say with --output where the message goes",
+                file);
+        n = snprintf(target, PATH_MAX, "%s%s%.*s", run->into_folder ? o->output : "", run->into_folder ? "/" : "",
+                     (int)(strlen(base) - suffix), base);
+    }
+    REQUIRE(n >= 0 && n < PATH_MAX, err, GAGE_E_LIMIT, "the path of the message is too long");
+    return GAGE_DONE;
+}
+
+static gage_rc
+write_proof(struct run *run, struct gage_err *err)
+{
+    AUTO(gage_buf) proof = GAGE_BUF(GAGE_SEAL_PROOF_LEN);
+    TRY(gage_carrier_prove(gage_buf_slice(&run->message), gage_buf_slice(&run->occasion), &proof, err));
+    buf_reset(&run->message);
+    AUTO(place_t) place = PLACE_CLOSED;
+    TRY(place_open(&place, run->options->prove, run->options->force, err));
+    TRY(place_write(&place, gage_buf_slice(&proof), err));
+    TRY(place_sync(&place, err));
+    return place_commit(&place, run->options->force, true, err);
+}
+
+/* The order that survives a crash at every point: the file synced, noted as opened, moved, done. */
+static gage_rc
+place_once(struct run *run, struct opening *o, struct gage_err *err)
+{
+    const struct gage_seal_info *info = gage_opener_info(o->opener);
+    TRY(gage_once_begin(run->keyring, info, run->options->max_age, clock_now(), o->place.temporary, o->place.target,
+                        err));
+    gage_rc rc = place_commit(&o->place, run->options->force, true, err);
+    if (!gage_ok(rc) && !o->place.placed) {
+        say("the message is kept in %s", o->place.temporary);
+        o->place.placed = true; /* noted as opened: it must not be lost; the next run tries again */
+    }
+    TRY(rc);
+    return gage_once_end(run->keyring, info, err);
+}
+
+static gage_rc
+finish(struct run *run, struct opening *o, struct gage_err *err)
+{
+    const struct unseal_options *options = run->options;
+    if (options->prove != NULL)
+        return write_proof(run, err);
+    if (o->target[0] == '\0')
+        return o->place.fd >= 0 ? place_copy_out(&o->place, err) : GAGE_DONE;
+    TRY(place_sync(&o->place, err));
+    return options->once ? place_once(run, o, err) : place_commit(&o->place, options->force, true, err);
+}
+
+static gage_rc
+unseal_one(struct run *run, int fd, const char *file, struct gage_err *err)
+{
+    const struct unseal_options *options = run->options;
+    AUTO(opening_t) o = {.place = PLACE_CLOSED};
+    struct gage_unseal_options demand = run->unseal;
+    TRY(choose_target(run, file, o.target, err));
+    demand.once = options->once && o.target[0] == '\0'; /* into a file: noted when that is safe on the disk */
+    buf_reset(&run->message);
+    TRY(gage_opener_new(run->keyring, &demand, clock_now(), &o.opener, err));
+    if (options->prove == NULL && !options->stream)
+        TRY(place_open(&o.place, o.target[0] != '\0' ? o.target : NULL, options->force, err));
+    TRY(pump(run, fd, file, &o, err));
+    TRY(finish(run, &o, err));
+    tell(&o, file);
+    return GAGE_DONE;
+}
+
+static gage_rc
+unseal_file(struct run *run, const char *file, struct gage_err *err)
+{
+    if (strcmp(file, "-") == 0)
+        return unseal_one(run, STDIN_FILENO, "-", err);
+    AUTO(gage_fd) fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return gage_fail_sys(err, errno == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_IO, errno, "cannot open %.150s", file);
+    return unseal_one(run, fd, file, err);
+}
+
+/* A seal that fails does not keep the others from opening; the first failure is the run's. */
+static gage_rc
+unseal_all(struct run *run, const struct operands *operands, struct gage_err *err)
+{
+    gage_rc first = GAGE_DONE;
+    if (operands->n == 0)
+        return unseal_file(run, "-", err);
+    for (size_t i = 0; i < operands->n; i++) {
+        struct gage_err mine = {0};
+        gage_rc rc = unseal_file(run, operands->text[i], &mine);
+        if (gage_ok(rc))
+            continue;
+        if (operands->n > 1)
+            say("%s: %s", operands->text[i], mine.text);
+        if (gage_ok(first)) {
+            first = rc;
+            if (err != NULL)
+                *err = mine;
+        }
+    }
+    return first;
+}
+
+/* ---- the run ---- */
+
+static gage_rc
+check(struct run *run, const struct operands *operands, struct gage_err *err)
+{
+    struct stat st;
+    const struct unseal_options *o = run->options;
+    run->into_folder = o->output != NULL && stat(o->output, &st) == 0 && S_ISDIR(st.st_mode);
+    REQUIRE(operands->n <= 1 || o->output == NULL || run->into_folder, err, GAGE_E_USAGE,
+            "several messages go into a folder: --output must be one");
+    REQUIRE(o->prove == NULL || (operands->n <= 1 && o->output == NULL && !o->stream), err, GAGE_E_USAGE,
+            "--prove takes one grant and writes the proof, not the message");
+    REQUIRE(!o->once || o->max_age > 0, err, GAGE_E_USAGE,
+            "--once needs --max-age: how long would a seal have to be remembered?");
+    REQUIRE(o->carrier_proof == NULL || o->via == NULL, err, GAGE_E_USAGE,
+            "a carrier is checked by name or by proof: --via or --carrier-proof");
+    REQUIRE(!o->stream || (!o->once && (o->output == NULL ? operands->n == 0 || strcmp(operands->text[0], "-") == 0
+                                                          : strcmp(o->output, "-") == 0)),
+            err, GAGE_E_USAGE, "--stream is for standard output, and not with --once");
+    return GAGE_DONE;
+}
+
+static gage_rc
+read_demands(struct run *run, struct gage_err *err)
+{
+    const struct unseal_options *o = run->options;
+    const char *via_alias = NULL;
+    run->unseal.max_age = o->max_age;
+    TRY(party_of(o->from, &run->unseal.from, &run->from, err));
+    TRY(party_of(o->via, &via_alias, &run->via, err));
+    REQUIRE(via_alias == NULL, err, GAGE_E_USAGE,
+            "--via takes the name of who brought it, MECHANISM:NAME as gage listen gives it in $GAGE_PEER");
+    if (o->carrier_proof != NULL)
+        TRY(file_read(o->carrier_proof, &run->proof, err));
+    REQUIRE(o->carrier_proof == NULL || run->proof.n > 0, err, GAGE_E_FORMAT, "the carrier's proof is empty");
+    if (o->occasion != NULL)
+        TRY(file_read(o->occasion, &run->occasion, err));
+    run->unseal.from_name = gage_buf_slice(&run->from);
+    run->unseal.deliverer = gage_buf_slice(&run->via);
+    run->unseal.proof = gage_buf_slice(&run->proof);
+    run->unseal.occasion = gage_buf_slice(&run->occasion);
+    return GAGE_DONE;
+}
+
+static void
+run_cleanup(struct run *run)
+{
+    gage_buf *all[] = {&run->from, &run->via, &run->proof, &run->occasion, &run->sealed, &run->message};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        gage_buf_free(all[i]);
+}
+
+static gage_rc
+run_unseal(const void *given, const struct operands *operands, struct gage_err *err)
+{
+    static struct run run;
+    AUTO(keyring_ptr) keyring = NULL;
+    run = (struct run){.options = given,
+                       .from = GAGE_BUF(GAGE_SEAL_NAME_MAX),
+                       .via = GAGE_BUF(GAGE_SEAL_NAME_MAX),
+                       .proof = GAGE_BUF(4096),
+                       .occasion = GAGE_BUF(GAGE_SEAL_OCCASION_MAX),
+                       .sealed = GAGE_BUF(OUT_MAX),
+                       .message = GAGE_BUF(OUT_MAX)};
+    TRY(check(&run, operands, err));
+    TRY(ring_open(run.options->keyring, false, &keyring, err));
+    run.keyring = keyring;
+    gage_rc rc = read_demands(&run, err);
+    if (gage_ok(rc))
+        rc = gage_once_pending(keyring, place_finish, NULL, err);
+    if (gage_ok(rc))
+        rc = unseal_all(&run, operands, err);
+    run_cleanup(&run);
+    return rc;
+}
+
+#define OPT(name, value, help, kind, member)                                                                           \
+    {                                                                                                                  \
+        name, value, help, kind, offsetof(struct unseal_options, member)                                               \
+    }
+static const struct opt options[] = {
+    OPT("from", "PEER", "demand this originator: an alias, or MECHANISM:NAME", OPT_TEXT, from),
+    OPT("via", "NAME", "it was brought by MECHANISM:NAME: demand that it was to come by this party", OPT_TEXT, via),
+    OPT("carrier-proof", "FILE", "demand that this proof fits", OPT_TEXT, carrier_proof),
+    OPT("occasion", "FILE", "what the proof must be made for (with --prove: is made for)", OPT_TEXT, occasion),
+    OPT("max-age", "TIME", "refuse what was sealed longer ago", OPT_DURATION, max_age),
+    OPT("once", NULL, "refuse what was opened before (needs --max-age)", OPT_FLAG, once),
+    OPT("output", "FILE", "where the message goes: a file, a folder, or - (default: without .seal, or standard output)",
+        OPT_TEXT, output),
+    OPT("stream", NULL, "write to standard output before all is verified", OPT_FLAG, stream),
+    OPT("prove", "FILE", "the seal is a carrier's grant: write the proof to this file", OPT_TEXT, prove),
+    OPT("force", NULL, "replace what is there", OPT_FLAG, force),
+    OPT("keyring", "FILE", RING_HELP, OPT_TEXT, keyring),
+    OPT_END,
+};
+
+const struct command command_unseal = {
+    .name = "unseal",
+    .operands = "[FILE|-]...",
+    .min_operands = 0,
+    .max_operands = (size_t)-1,
+    .summary = "open seals, and say who sealed them, when, and who was to carry them",
+    .explanation =
+        "Opens each seal, or one from standard input. Nothing reaches the output before the whole seal has "
+        "verified, unless --stream asks for it: then a cut seal is noticed only at its end, by the exit status.",
+    .options = options,
+    .options_size = sizeof(struct unseal_options),
+    .run = run_unseal,
+};
