@@ -43,12 +43,27 @@ clear_path(const struct sockaddr_un *address, struct gage_err *err)
     return GAGE_DONE;
 }
 
+/* A folder that is missing is made so that clients can reach the socket in it: our umask would shut them out. */
+static void
+make_folder_of(const char *path)
+{
+    char folder[SOCKET_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof folder)
+        return;
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = '\0';
+    if (mkdir(folder, 0755) == 0)
+        (void)!chmod(folder, 0755);
+}
+
 gage_rc
 listen_open(const char *path, bool user_mode, struct listener **out, struct gage_err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     REQUIRE(strlen(path) < sizeof address.sun_path, err, GAGE_E_CONFIG, "the socket's path is too long: %s", path);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    make_folder_of(path);
     TRY(clear_path(&address, err));
     AUTO(gage_fd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)

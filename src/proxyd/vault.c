@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -120,7 +121,9 @@ vault_open(const char *folder, int64_t now, struct vault **out, struct gage_err 
     pthread_rwlock_init(&v->lock, NULL);
     gage_rc rc = GAGE_DONE;
     if (folder != NULL) {
-        rc = folder_make(folder, 0700, err);
+        if (mkdir(folder, 0755) == 0) /* the default socket may stand in it; the keys have a mode of their own */
+            (void)!chmod(folder, 0755);
+        rc = folder_make(folder, 0755, err);
         if (gage_ok(rc) && asprintf(&v->path, "%s/%s", folder, FILE_NAME) < 0)
             rc = gage_fail(err, GAGE_E_NOMEM, "out of memory");
     }

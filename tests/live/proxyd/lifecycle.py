@@ -160,6 +160,16 @@ class Lifecycle(unittest.TestCase):
             self.assertEqual(theirs.stdout, "0\n", theirs.stderr)
             good(ours, "indicate_mechs")
 
+    def test_a_missing_folder_is_made_so_that_other_users_reach_the_socket(self):
+        services = ACCEPTOR.replace("/sock", "/fresh/sock") + "  allow_any_uid = yes\n"
+        with Daemon(self.realm, services) as daemon:
+            for folder, mode in (("fresh", 0o755), ("state", 0o755)):
+                self.assertEqual(os.stat(daemon.path(folder)).st_mode & 0o777, mode)
+            self.assertEqual(os.stat(daemon.path("state/gage-handles.key")).st_mode & 0o777, 0o600)
+            done = subprocess.run(["/usr/bin/python3", "-c", "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])",
+                                   daemon.path("fresh/sock")], user=10001, group=10001, extra_groups=[], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_the_warm_credential_of_a_replaced_keytab_is_not_used(self):
         with Daemon(self.realm, ACCEPTOR.replace("{keytab}", "{dir}/keytab")) as daemon:
             keytab = daemon.path("keytab")
