@@ -54,6 +54,7 @@ struct record {
     bool head_changed, body_changed, removed;
     bool woken;
     enum store_role wake_writer;
+    struct record *successor; /* the new mailbox of the create whose old one this was; NULL: none */
 };
 
 #define HEAD_MAX ((size_t)40000)

@@ -87,20 +87,25 @@ has_room(struct store *store, const struct batch *batch, const struct store_requ
     return (mailboxes < 0 || (uint64_t)mailboxes < limits.mailboxes) && (bytes < 0 || (uint64_t)bytes <= most);
 }
 
-/* Where the one create that had this request id made a mailbox that expired since, it makes room for the new one. */
+/* Where the one create that had this request id made a mailbox that expired or was deleted since, it makes room for the new one. The
+ * next such create in this batch finds that. */
 static struct record *
-replace_expired(struct batch *batch, struct record *old)
+replace_ended(struct batch *batch, struct record *old)
 {
-    old->removed = old->woken = true;
-    account(batch, old, -1);
-    struct record *fresh = add_record(batch);
-    return fresh;
+    if (!old->removed) {
+        old->removed = old->woken = true;
+        account(batch, old, -1);
+    }
+    old->successor = add_record(batch);
+    return old->successor;
 }
 
 static void
 run_create(struct store *store, struct batch *batch, struct store_op *op)
 {
     struct record *record = op->inner.record;
+    while (record->successor != NULL)
+        record = record->successor;
     if (record->damaged) {
         op->result.verdict = STORE_UNAVAILABLE;
         return;
@@ -115,7 +120,7 @@ run_create(struct store *store, struct batch *batch, struct store_op *op)
         return;
     }
     if (record->present)
-        record = replace_expired(batch, record);
+        record = replace_ended(batch, record);
     apply_create(op, record);
     account(batch, record, 1);
     op->inner.record = record;

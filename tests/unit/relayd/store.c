@@ -794,6 +794,48 @@ TEST(deletes_and_updates_in_one_batch_agree)
     }
 }
 
+/* Two repeats of a create whose mailbox has ended: one makes a new one, the other is its duplicate; the rest of the batch is unharmed. */
+static void
+repeat_ended(const struct call *create, bool deleted)
+{
+    static struct call c[4];
+    uint8_t id[UUID_LEN];
+    struct store_stats before, after;
+    store_stats(store, &before);
+    call_init(&c[0], deleted ? STORE_DELETE : STORE_UPDATE, create->op.request.mailbox, 0);
+    memcpy(c[0].claim, create->claim, sizeof c[0].claim);
+    for (size_t i = 1; i < 4; i++) {
+        assert_ok(uuid_make(&gage_system_rng, id));
+        call_init(&c[i], STORE_CREATE, id, kit_fresh());
+        c[i].op.request.expires = NOW + 50;
+        memcpy(c[i].claim, i < 3 ? create->claim : c[i].claim, sizeof c[i].claim);
+        memcpy(c[i].request_id, i < 3 ? create->request_id : c[i].request_id, sizeof c[i].request_id);
+    }
+    for (size_t i = 0; i < 4; i++)
+        c[i].op.request.now = deleted ? NOW : NOW + 5;
+    run_together(c, 4);
+    assert_int_equal(c[0].op.result.verdict, deleted ? STORE_OK : STORE_NOT_FOUND);
+    assert_int_equal(c[1].op.result.verdict, STORE_OK);
+    assert_int_equal(c[2].op.result.verdict, STORE_DUPLICATE);
+    assert_memory_equal(c[2].op.result.mailbox, c[1].op.result.mailbox, UUID_LEN);
+    assert_int_equal(c[3].op.result.verdict, STORE_OK);
+    store_stats(store, &after);
+    assert_int_equal(after.mailboxes, before.mailboxes + 1);
+}
+
+TEST(two_repeats_of_an_ended_create_in_one_batch_make_one_mailbox)
+{
+    struct call first;
+    uint8_t id[UUID_LEN];
+    for (int round = 0; round < 20; round++) {
+        assert_ok(uuid_make(&gage_system_rng, id));
+        call_init(&first, STORE_CREATE, id, kit_fresh());
+        first.op.request.expires = NOW + 5;
+        assert_int_equal(call_run(store, &first), STORE_OK);
+        repeat_ended(&first, round % 2 == 0);
+    }
+}
+
 /* ---- persistence ---- */
 
 TEST(all_is_there_after_closing_and_opening)
@@ -911,6 +953,7 @@ main(void)
         CASE(each_of_64_threads_reads_what_it_wrote),
         CASE(operations_on_one_mailbox_in_one_batch_apply_in_order),
         CASE(deletes_and_updates_in_one_batch_agree),
+        CASE(two_repeats_of_an_ended_create_in_one_batch_make_one_mailbox),
         CASE(all_is_there_after_closing_and_opening),
         CASE(a_wake_comes_before_the_answer_of_each_change_and_of_nothing_else),
     };
