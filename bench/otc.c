@@ -187,15 +187,17 @@ static void
 once_exchange(struct job *job)
 {
     gage_secret key[2] = {{.n = 0}}, shared = {.n = 0};
+    struct x25519 open[2];
     uint8_t public_key[2][X25519_LEN];
     (void)job;
     for (int k = 0; k < 2; k++) {
-        if (!gage_ok(x25519_generate(&gage_system_rng, &key[k], public_key[k])))
+        if (!gage_ok(x25519_make(&gage_system_rng, &key[k], public_key[k], &open[k])))
             exit(1);
     }
     for (int k = 0; k < 2; k++) {
-        if (!gage_ok(x25519_shared(&key[k], public_key[1 - k], &shared)))
+        if (!gage_ok(x25519_with(&open[k], public_key[1 - k], &shared)))
             exit(1);
+        x25519_close(&open[k]);
     }
 }
 

@@ -16,6 +16,7 @@ static struct algorithms {
     EVP_MD *sha256;
     EVP_MAC *hmac;
     EVP_CIPHER *gcm128, *gcm256;
+    EVP_PKEY *base_point; /* X25519's */
 } fetched;
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 
@@ -26,6 +27,8 @@ fetch_all(void)
     fetched.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     fetched.gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     fetched.gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    const uint8_t nine[X25519_LEN] = {9};
+    fetched.base_point = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, nine, sizeof nine);
 }
 
 static const struct algorithms *
@@ -471,20 +474,70 @@ x25519_key(const gage_secret *private_key)
     return key;
 }
 
+void
+x25519_close(struct x25519 *open)
+{
+    EVP_PKEY_CTX_free(open->derive);
+    open->derive = NULL;
+}
+
+gage_rc
+x25519_open(struct x25519 *open, const gage_secret *private_key)
+{
+    SCOPED(free_pkey) EVP_PKEY *key = x25519_key(private_key); /* the context holds on to it */
+    open->derive = key != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    if (open->derive != NULL && EVP_PKEY_derive_init(open->derive) == 1)
+        return GAGE_DONE;
+    x25519_close(open);
+    return gage_rc_of(GAGE_E_INTERNAL);
+}
+
+static gage_rc
+derive(struct x25519 *open, EVP_PKEY *theirs, gage_secret *shared)
+{
+    static const uint8_t zeros[X25519_LEN];
+    size_t n = X25519_LEN;
+    bool good = theirs != NULL && EVP_PKEY_derive_set_peer_ex(open->derive, theirs, 0) == 1 &&
+                EVP_PKEY_derive(open->derive, shared->b, &n) == 1 && n == X25519_LEN &&
+                CRYPTO_memcmp(shared->b, zeros, sizeof zeros) != 0;
+    shared->n = good ? X25519_LEN : 0;
+    return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
+}
+
+gage_rc
+x25519_with(struct x25519 *open, const uint8_t peer[X25519_LEN], gage_secret *shared)
+{
+    SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer, X25519_LEN);
+    if (theirs == NULL)
+        return gage_rc_of(GAGE_E_INTERNAL);
+    return derive(open, theirs, shared);
+}
+
 gage_rc
 x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared)
 {
-    SCOPED(free_pkey) EVP_PKEY *mine = x25519_key(private_key);
-    SCOPED(free_pkey) EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer, X25519_LEN);
-    SCOPED(free_pkey_ctx) EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL) : NULL;
-    if (theirs == NULL || ctx == NULL || EVP_PKEY_derive_init(ctx) != 1)
-        return gage_rc_of(GAGE_E_INTERNAL);
-    size_t n = X25519_LEN;
-    static const uint8_t zeros[X25519_LEN];
-    bool good = EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 && EVP_PKEY_derive(ctx, shared->b, &n) == 1 &&
-                n == X25519_LEN && CRYPTO_memcmp(shared->b, zeros, sizeof zeros) != 0;
-    shared->n = good ? X25519_LEN : 0;
-    return good ? GAGE_DONE : gage_rc_of(GAGE_E_AUTH);
+    AUTO(x25519_t) open = {NULL};
+    TRY(x25519_open(&open, private_key));
+    return x25519_with(&open, peer, shared);
+}
+
+gage_rc
+x25519_make(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN], struct x25519 *open)
+{
+    AUTO(gage_secret) point = {.n = 0};
+    TRY(rng_fill(rng, private_key->b, X25519_LEN));
+    private_key->n = X25519_LEN;
+    TRY(x25519_open(open, private_key));
+    TRY(derive(open, algorithms()->base_point, &point));
+    memcpy(public_key, point.b, X25519_LEN);
+    return GAGE_DONE;
+}
+
+gage_rc
+x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN])
+{
+    AUTO(x25519_t) open = {NULL};
+    return x25519_make(rng, private_key, public_key, &open);
 }
 
 gage_rc
@@ -494,12 +547,4 @@ x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN])
     TRY(x25519_shared(private_key, base_point, &point));
     memcpy(public_key, point.b, X25519_LEN);
     return GAGE_DONE;
-}
-
-gage_rc
-x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN])
-{
-    TRY(rng_fill(rng, private_key->b, X25519_LEN));
-    private_key->n = X25519_LEN;
-    return x25519_public(private_key, public_key);
 }

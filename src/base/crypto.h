@@ -86,9 +86,22 @@ gage_rc gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice a
 
 /* ---- X25519 (RFC 7748) ---- */
 
-/* A private key from the random source, and its public half. */
+/* One's own private key, opened for several agreements: next to the curve itself, opening is what costs most. */
+struct x25519 {
+    EVP_PKEY_CTX *derive;
+};
+gage_rc x25519_open(struct x25519 *open, const gage_secret *private_key);
+void x25519_close(struct x25519 *open); /* wipes the key; one that is not open is fine */
+typedef struct x25519 x25519_t;
+GAGE_AUTO_DEFINE(x25519_t, x25519_close)
+/* The agreement with a peer's public key. GAGE_E_AUTH where the result is all zero (a low-order key; RFC 7748 section 6.1). */
+gage_rc x25519_with(struct x25519 *open, const uint8_t peer[X25519_LEN], gage_secret *shared);
+/* A private key from the random source, its public half, and the key opened. */
+gage_rc x25519_make(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN],
+                    struct x25519 *open);
+
+/* For keys used once: a private key from the random source and its public half; the public half; an agreement (GAGE_E_AUTH as above). */
 gage_rc x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN]);
 gage_rc x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN]);
-/* GAGE_E_AUTH where the result is all zero (a low-order peer key; RFC 7748 section 6.1). */
 gage_rc x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared);
 #endif

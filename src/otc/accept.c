@@ -119,11 +119,12 @@ write_second(struct otc_noise *noise, struct hkdf *work, const uint8_t e1[X25519
              const struct otc_env *env, gage_buf *token, struct gage_err *err)
 {
     AUTO(gage_secret) e2 = {0};
+    AUTO(x25519_t) open = {NULL};
     uint8_t public_key[X25519_LEN];
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
-    TRY(x25519_generate(env->rng, &e2, public_key));
+    TRY(x25519_make(env->rng, &e2, public_key, &open));
     TRY(otc_noise_mix_public(noise, work, public_key));
-    TRY(otc_noise_mix_shared(noise, work, &e2, e1, err));
+    TRY(otc_noise_mix_shared(noise, work, &open, e1, err));
     put_otc_reply(&payload, reply);
     put_u8(token, OTC_TOKEN2);
     put_bytes(token, SLICE_OF(public_key));

@@ -34,6 +34,7 @@ otc_context_free(struct otc_context *context)
         return;
     otc_sender_cleanup(&context->send);
     otc_receiver_cleanup(&context->receive);
+    x25519_close(&context->open);
     otc_credential_free(&context->credential);
     pthread_mutex_destroy(&context->lock);
     gage_wipe(context, sizeof *context);

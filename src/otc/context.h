@@ -27,6 +27,7 @@ struct otc_context {
     bool bound;
     struct otc_noise noise; /* h, and ck until the PRK is made */
     gage_secret e;          /* the initiator's ephemeral private key */
+    struct x25519 open;     /* the same key, ready for token 2; not open after an import */
     gage_secret prk;
     uint64_t expires; /* absolute, 0: without end */
     struct otc_sender send;

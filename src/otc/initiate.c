@@ -47,7 +47,7 @@ write_first(struct otc_context *context, const struct otc_psk *psk, const struct
     TRY(hkdf_init(&work));
     TRY(make_hello(psk, &work, rng, &hello));
     TRY(otc_noise_begin(&context->noise, &work, &hello, psk));
-    TRY(x25519_generate(rng, &context->e, public_key));
+    TRY(x25519_make(rng, &context->e, public_key, &context->open));
     TRY(otc_noise_mix_public(&context->noise, &work, public_key));
     put_u8(inner, OTC_TOKEN1);
     put_otc_hello(inner, &hello);
@@ -107,7 +107,7 @@ check_kind(gage_slice token, struct gage_err *err)
 
 /* Noise's second message, on a copy of the state: a token that does not verify leaves the context as it was. */
 static gage_rc
-read_second(const struct otc_context *context, struct hkdf *work, gage_slice token, struct otc_noise *noise,
+read_second(struct otc_context *context, struct hkdf *work, gage_slice token, struct otc_noise *noise,
             struct otc_reply *reply, struct gage_err *err)
 {
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
@@ -115,7 +115,9 @@ read_second(const struct otc_context *context, struct hkdf *work, gage_slice tok
     gage_slice sealed = {e2 + X25519_LEN, token.n - 1 - X25519_LEN};
     *noise = context->noise;
     TRY(otc_noise_mix_public(noise, work, e2));
-    TRY(otc_noise_mix_shared(noise, work, &context->e, e2, err));
+    if (context->open.derive == NULL) /* imported half-open */
+        TRY(x25519_open(&context->open, &context->e));
+    TRY(otc_noise_mix_shared(noise, work, &context->open, e2, err));
     gage_rc rc = otc_noise_open(noise, sealed, &payload);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
@@ -175,6 +177,7 @@ finish(struct otc_context *context, struct hkdf *work, const struct otc_noise *n
     context->expires = reply->lifetime == OTC_INDEFINITE ? 0 : (uint64_t)env->now + reply->lifetime;
     otc_noise_wipe(&context->noise);
     secret_wipe(&context->e);
+    x25519_close(&context->open);
     return GAGE_DONE;
 }
 

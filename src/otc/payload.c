@@ -45,11 +45,11 @@ otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e
 }
 
 gage_rc
-otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const gage_secret *own, const uint8_t peer[X25519_LEN],
+otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, struct x25519 *own, const uint8_t peer[X25519_LEN],
                      struct gage_err *err)
 {
     AUTO(gage_secret) shared = {0};
-    gage_rc rc = x25519_shared(own, peer, &shared);
+    gage_rc rc = x25519_with(own, peer, &shared);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
     TRY(rc);

@@ -28,7 +28,7 @@ gage_rc otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct
 /* The e token: MixHash and MixKey of a public key, as patterns with a psk do. */
 gage_rc otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN]);
 /* The ee token. DAMAGED where the result is all zero. */
-gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, const gage_secret *own,
+gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, struct x25519 *own,
                              const uint8_t peer[X25519_LEN], struct gage_err *err);
 /* PRK = Extract(h, ck). */
 gage_rc otc_noise_finish(const struct otc_noise *noise, struct hkdf *work, gage_secret *prk);
