@@ -279,19 +279,22 @@ pg_sync(struct pg_link *link)
     return PQpipelineSync(link->conn) == 1;
 }
 
-/* Reads on to the sync; false: the connection broke. */
+/* Reads on to the sync; false: the connection broke. One empty result ends each query's; several in a row mean that nothing more will
+ * come, which is all that libpq says of a server that ended the session while it was idle: the status stays good. */
 static bool
 skip_to_sync(struct pg_link *link)
 {
-    for (;;) {
+    for (int empty = 0; empty < 3;) {
         PGresult *result = PQgetResult(link->conn);
         ExecStatusType status = result != NULL ? PQresultStatus(result) : PGRES_COMMAND_OK;
+        empty = result == NULL ? empty + 1 : 0;
         PQclear(result);
         if (status == PGRES_PIPELINE_SYNC)
             return true;
         if (PQstatus(link->conn) != CONNECTION_OK)
             return false;
     }
+    return false;
 }
 
 PGresult *
