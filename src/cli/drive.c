@@ -271,7 +271,9 @@ drive_begun(struct drive *d, struct gage_err *err)
 {
     struct drive_end end;
     gage_rc rc = drive_run(d, &end, err);
-    if (!gage_ok(rc) && !end.done && !d->known && !d->sent_anything && d->record->id[0] != '\0')
-        (void)record_remove(d->record, NULL);
+    if (gage_ok(rc) || end.done || d->known || d->sent_anything || d->record->id[0] == '\0')
+        return rc;
+    (void)record_remove(d->record, NULL);
+    REQUIRE(interrupted() == 0, err, GAGE_E_CANCELLED, "interrupted before anything was sent; nothing was begun");
     return rc;
 }

@@ -157,6 +157,16 @@ class Size(Stage):
 
 
 class TheRelayFails(Stage):
+    def test_interrupted_before_anything_was_sent_it_says_that_nothing_was_begun(self):
+        self.relay.stop()
+        share = self.sender.start("share", self.sender.file("secret.txt"))
+        until(lambda: self.sender.state(), "the share has a record")
+        share.send_signal(signal.SIGINT)
+        status, _, errors = finish(share)
+        self.assertEqual(status, -signal.SIGINT, errors)
+        self.assertIn("nothing was begun", errors)
+        self.assertEqual(self.sender.state(), [])
+
     def test_down_from_the_start_it_is_said_and_nothing_remains(self):
         self.relay.stop()
         done = self.sender.run("share", self.sender.file("secret.txt"))
