@@ -330,7 +330,14 @@ class OnTheWire(unittest.TestCase):
 
     def test_a_handle_of_one_uid_is_refused_to_another(self):
         """Run as two unprivileged uids, under a service that serves every uid."""
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "as_uid.py")
+        # Copied to where every uid can read it: the checkout may lie in somebody's home.
+        here, there = os.path.dirname(os.path.abspath(__file__)), self.daemon.path("scripts")
+        os.mkdir(there, 0o755)
+        for folder in (here, os.path.join(here, "../../lib")):
+            for name in os.listdir(folder):
+                if name.endswith(".py"):
+                    shutil.copy(os.path.join(folder, name), there)
+        script = os.path.join(there, "as_uid.py")
         ticket = self.daemon.path("ticket-10001")
         shutil.copy(self.realm.path("ccache"), ticket)
         os.chown(ticket, 10001, 10001)
