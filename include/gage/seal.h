@@ -133,8 +133,8 @@ GAGE_API gage_rc gage_sealer_new(gage_keyring *keyring, const struct gage_seal_o
                                  gage_sealer **out, struct gage_err *err);
 /* Takes the message in any pieces. GAGE_E_LIMIT where `sealed` is full, or beyond 2^32 chunks of 64 KiB: then the seal is broken. */
 GAGE_API gage_rc gage_sealer_put(gage_sealer *sealer, gage_slice message, gage_buf *sealed, struct gage_err *err);
-/* Ends it. A seal that lacks its end opens nowhere. */
-GAGE_API gage_rc gage_sealer_end(gage_sealer *sealer, gage_buf *sealed, struct gage_err *err);
+/* Ends it, one chunk a call: call it until *more is false (a long message's padding is long). A seal that lacks its end opens nowhere. */
+GAGE_API gage_rc gage_sealer_end(gage_sealer *sealer, gage_buf *sealed, bool *more, struct gage_err *err);
 /* Appends the grant for the carrier, itself a seal to her, where the seal holds a carrier key (else GAGE_E_STATE). Who opens the grant can
  * prove to be the carrier; it does not open the seal. */
 GAGE_API gage_rc gage_sealer_grant(gage_sealer *sealer, gage_keyring *keyring, int64_t now, gage_buf *grant,

@@ -61,8 +61,11 @@ pump(struct run *run, int fd, const char *what, gage_sealer *sealer, struct plac
         TRY(gage_sealer_put(sealer, gage_slice_of(run->piece, (size_t)n), &run->sealed, err));
         TRY(write_piece(run, &armor, false, place, err));
     }
-    TRY(gage_sealer_end(sealer, &run->sealed, err));
-    return write_piece(run, &armor, true, place, err);
+    for (bool more = true; more;) {
+        TRY(gage_sealer_end(sealer, &run->sealed, &more, err));
+        TRY(write_piece(run, &armor, !more, place, err));
+    }
+    return GAGE_DONE;
 }
 
 /* The grant goes out first: a seal whose grant could not be written must not exist. */

@@ -78,17 +78,29 @@ chunk_writer_put(struct chunk_writer *w, gage_slice data, gage_buf *out)
 }
 
 gage_rc
+chunk_writer_pad(struct chunk_writer *w, gage_buf *out, bool *more)
+{
+    if (w->ended && w->left == 0)
+        return gage_rc_of(GAGE_E_STATE);
+    if (!w->ended)
+        w->left = seal_padded(w->written + 2 + w->used) - w->written;
+    w->ended = true;
+    *more = w->left > CHUNK_TEXT;
+    size_t n = *more ? CHUNK_TEXT : (size_t)w->left;
+    TRY(write_chunk(w, n, !*more, out));
+    w->left -= n;
+    return GAGE_DONE;
+}
+
+gage_rc
 chunk_writer_end(struct chunk_writer *w, gage_buf *out)
 {
+    bool more = true;
     if (w->ended)
         return gage_rc_of(GAGE_E_STATE);
-    uint64_t left = seal_padded(w->written + 2 + w->used) - w->written;
-    w->ended = true;
-    while (left > CHUNK_TEXT) {
-        TRY(write_chunk(w, CHUNK_TEXT, false, out));
-        left -= CHUNK_TEXT;
-    }
-    return write_chunk(w, (size_t)left, true, out);
+    while (more)
+        TRY(chunk_writer_pad(w, out, &more));
+    return GAGE_DONE;
 }
 
 void

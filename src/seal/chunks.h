@@ -24,13 +24,16 @@ struct chunk_writer {
     uint32_t index;
     uint64_t written; /* plaintext of the chunks that went out */
     size_t used;      /* data in the frame being filled */
+    uint64_t left;    /* once ended: plaintext still to go out */
     bool ended;
     uint8_t frame[CHUNK_TEXT];
 };
 gage_rc chunk_writer_init(struct chunk_writer *w, const gage_secret *key, const uint8_t header[SEAL_HEADER_LEN]);
 /* Takes data; appends every chunk that is certain not to be the last to `out`. GAGE_E_LIMIT beyond 2^32 chunks or out->max. */
 gage_rc chunk_writer_put(struct chunk_writer *w, gage_slice data, gage_buf *out);
-/* Pads, and appends the remaining chunks. Nothing can be put afterwards. */
+/* Pads, and appends the remaining chunks. Nothing can be put afterwards. Padding may be 12 % of a long message: chunk_writer_pad appends one
+ * chunk of it a call, until *more is false. */
+gage_rc chunk_writer_pad(struct chunk_writer *w, gage_buf *out, bool *more);
 gage_rc chunk_writer_end(struct chunk_writer *w, gage_buf *out);
 void chunk_writer_cleanup(struct chunk_writer *w);
 

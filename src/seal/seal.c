@@ -94,19 +94,19 @@ flush_begun(gage_sealer *s, gage_buf *sealed)
 gage_rc
 gage_sealer_put(gage_sealer *s, gage_slice message, gage_buf *sealed, struct gage_err *err)
 {
-    REQUIRE(!s->broken && !s->ended, err, GAGE_E_STATE, "the seal has ended or is broken");
+    REQUIRE(!s->broken && !s->ended && !s->core.chunks.ended, err, GAGE_E_STATE, "the seal has ended or is broken");
     flush_begun(s, sealed);
     gage_rc rc = sealer_put(&s->core, message, sealed);
     return settle(s, gage_ok(rc) ? buf_check(sealed, NULL) : rc, err);
 }
 
 gage_rc
-gage_sealer_end(gage_sealer *s, gage_buf *sealed, struct gage_err *err)
+gage_sealer_end(gage_sealer *s, gage_buf *sealed, bool *more, struct gage_err *err)
 {
     REQUIRE(!s->broken && !s->ended, err, GAGE_E_STATE, "the seal has ended or is broken");
     flush_begun(s, sealed);
-    gage_rc rc = sealer_end(&s->core, sealed);
-    s->ended = true;
+    gage_rc rc = sealer_pad(&s->core, sealed, more);
+    s->ended = !*more;
     return settle(s, gage_ok(rc) ? buf_check(sealed, NULL) : rc, err);
 }
 
@@ -158,7 +158,8 @@ seal_whole(gage_sealer *s, gage_keyring *keyring, int64_t now, gage_slice messag
     REQUIRE(!gage_sealer_has_grant(s) || grant != NULL, err, GAGE_E_USAGE,
             "the carrier proves herself with a grant here: ask for it");
     TRY(gage_sealer_put(s, message, sealed, err));
-    TRY(gage_sealer_end(s, sealed, err));
+    for (bool more = true; more;)
+        TRY(gage_sealer_end(s, sealed, &more, err));
     return gage_sealer_has_grant(s) ? gage_sealer_grant(s, keyring, now, grant, err) : GAGE_DONE;
 }
 

@@ -67,6 +67,12 @@ sealer_put(struct sealer *sealer, gage_slice message, gage_buf *out)
 }
 
 gage_rc
+sealer_pad(struct sealer *sealer, gage_buf *out, bool *more)
+{
+    return chunk_writer_pad(&sealer->chunks, out, more);
+}
+
+gage_rc
 sealer_end(struct sealer *sealer, gage_buf *out)
 {
     return chunk_writer_end(&sealer->chunks, out);

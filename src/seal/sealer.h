@@ -27,6 +27,7 @@ gage_rc sealer_begin(struct sealer *sealer, const struct pairing *pairing, const
 /* Appends what is certain. GAGE_E_LIMIT where out is full: then the seal is broken and must be thrown away. */
 gage_rc sealer_put(struct sealer *sealer, gage_slice message, gage_buf *out);
 /* Pads and ends. */
+gage_rc sealer_pad(struct sealer *sealer, gage_buf *out, bool *more); /* chunk by chunk, until *more is false */
 gage_rc sealer_end(struct sealer *sealer, gage_buf *out);
 void sealer_cleanup(struct sealer *sealer);
 

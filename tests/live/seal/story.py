@@ -57,7 +57,7 @@ class Story(unittest.TestCase):
         self.refused(self.f.gage("unseal", "bob", stdin=sealed.replace(b"\n", b"\n!", 3)), "format")
 
     def test_empty_and_large_messages(self):
-        for size in (0, 1, 460, 65534, 65535, 3_000_000):
+        for size in (0, 1, 460, 65534, 65535, 3_000_000, 34_000_000):
             data = os.urandom(size)
             seal = self.seal(data)
             self.assertLessEqual(seal.stat().st_size, max(1200, size * 1.13 + 1200))
