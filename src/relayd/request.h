@@ -35,7 +35,7 @@ struct request {
     struct MHD_Connection *connection;
     struct wire *wire;
     const struct route *route; /* NULL: none fits; then `early` says what to answer */
-    _Atomic int phase; /* the store's thread ends PHASE_ASKED while the connection's own is still on its way out */
+    _Atomic int phase;  /* the store's thread ends PHASE_ASKED while the connection's own is still on its way out */
     bool suspended;     /* was, in this request */
     bool body_too_long; /* no byte more is kept */
     unsigned early;     /* status to answer with once the body is read, 0: none */

@@ -171,8 +171,7 @@ TEST(digits_follow_from_the_nonces_and_the_context)
     size_t at = 0, count = 0;
     for (gage_slice all = list("digits"); next_object(all, &at, &o); count++) {
         AUTO(gage_buf)
-        ours = GAGE_BUF(64),
-        theirs = GAGE_BUF(64), in = GAGE_BUF(200), out = GAGE_BUF(64), h = GAGE_BUF(64);
+        ours = GAGE_BUF(64), theirs = GAGE_BUF(64), in = GAGE_BUF(200), out = GAGE_BUF(64), h = GAGE_BUF(64);
         AUTO(gage_transfer_ptr) t = NULL;
         uint8_t hash[SHA256_LEN];
         hex(&o, "sender_nonce", &ours);
