@@ -98,10 +98,11 @@ lock_and_remove(void *context)
         AUTO(gage_fd) fd = -1;
         if (!gage_ok(file_lock(path, &fd, NULL)))
             continue;
-        shared = shared || ++inside > 1;
+        if (++inside > 1)
+            shared = true;
         sched_yield();
+        inside--; /* removing the file is giving the lock up */
         unlink(path);
-        inside--;
     }
     return context;
 }
