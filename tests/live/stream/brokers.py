@@ -101,8 +101,11 @@ def rhea_folder(root):
     folder = root / "build/npm"
     if not (folder / "node_modules/rhea").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", folder, "rhea@3"], check=True,
-                       capture_output=True, timeout=120)
+        authorities = {"NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt"}  # the system's, besides npm's own
+        done = subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--fetch-retries=1", "--fetch-timeout=20000",
+                               "--prefix", folder, "rhea@3"], env={**authorities, **os.environ}, capture_output=True, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError("npm cannot fetch rhea from its registry: is the network there? " + done.stderr.decode())
     return folder
 
 
