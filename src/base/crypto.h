@@ -100,8 +100,7 @@ gage_rc x25519_with(struct x25519 *open, const uint8_t peer[X25519_LEN], gage_se
 gage_rc x25519_make(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN],
                     struct x25519 *open);
 
-/* For keys used once: a private key from the random source and its public half; the public half; an agreement (GAGE_E_AUTH as above). */
+/* For keys used once: a private key from the random source and its public half; an agreement (GAGE_E_AUTH as above). */
 gage_rc x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t public_key[X25519_LEN]);
-gage_rc x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN]);
 gage_rc x25519_shared(const gage_secret *private_key, const uint8_t peer[X25519_LEN], gage_secret *shared);
 #endif

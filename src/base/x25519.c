@@ -124,12 +124,3 @@ x25519_generate(const struct gage_rng *rng, gage_secret *private_key, uint8_t pu
     AUTO(x25519_t) open = {NULL};
     return x25519_make(rng, private_key, public_key, &open);
 }
-
-gage_rc
-x25519_public(const gage_secret *private_key, uint8_t public_key[X25519_LEN])
-{
-    AUTO(gage_secret) point = {.n = 0};
-    TRY(x25519_shared(private_key, base_point, &point));
-    memcpy(public_key, point.b, X25519_LEN);
-    return GAGE_DONE;
-}
