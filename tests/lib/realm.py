@@ -84,7 +84,7 @@ class Realm:
             KRB5RCACHEDIR=self.dir, PATH="/usr/sbin:/usr/bin:/sbin:/bin")
         self.write_conf()
         self.admin = secrets.token_hex(16)
-        self.run("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
+        self.create_database(secrets.token_hex(16))
         self.passwords = {user: secrets.token_hex(16) for user in self.users}
         script = [f"add_principal -pw {password} {user}" for user, password in self.passwords.items()]
         script += [f"add_principal -randkey {s}\nktadd -k {self.path('keytab')} {s}" for s in self.services]
@@ -98,6 +98,9 @@ class Realm:
         for name, text in (("krb5.conf", KRB5_CONF), ("kdc.conf", KDC_CONF)):
             with open(self.path(name), "w") as f:
                 f.write(text.format(realm=REALM, port=self.port, dir=self.dir, **self.extra))
+
+    def create_database(self, password):
+        self.run("kdb5_util", "create", "-s", "-r", REALM, "-P", password)
 
     def path(self, name):
         return os.path.join(self.dir, name)

@@ -2,6 +2,8 @@
 business.
 
   initiate SERVICE [KEY=VALUE...]   prints the first token (base64)
+  initiate_as NAME SERVICE          with a credential acquired by that name
+  impersonate NAME SERVICE          acts for that user (S4U2Self), then initiates
   accept                            tokens, one a line on standard input, or as argument: accepts, prints who it is
   pair SERVICE ROLE                 both roles: ROLE (initiate or accept) in this environment, the other in a child with the environment
                                     of $PEER_ENV (a JSON file); wraps and unwraps both ways
@@ -48,6 +50,17 @@ def options(args):
 
 def initiate(service, *args):
     return {"token": b64(initiator(service, **options(args)).step() or b"")}
+
+
+def initiate_as(name, service):
+    creds = gssapi.Credentials(name=gssapi.Name(name, gssapi.NameType.kerberos_principal), usage="initiate", mechs=[MECHS["krb5"]])
+    return {"token": b64(initiator(service, creds=creds).step() or b""), "name": str(creds.name)}
+
+
+def impersonate(name, service):
+    own = gssapi.Credentials(usage="initiate", mechs=[MECHS["krb5"]])
+    creds = own.impersonate(gssapi.Name(name, gssapi.NameType.kerberos_principal), usage="initiate", mechs=[MECHS["krb5"]])
+    return {"token": b64(initiator(service, creds=creds).step() or b"")}
 
 
 def accept(*tokens):
@@ -154,7 +167,7 @@ def localname(name):
 
 
 def main():
-    commands = {f.__name__: f for f in (initiate, accept, pair, acquire, side, localname)}
+    commands = {f.__name__: f for f in (initiate, initiate_as, impersonate, accept, pair, acquire, side, localname)}
     try:
         result = commands[sys.argv[1]](*sys.argv[2:])
     except GSSError as error:

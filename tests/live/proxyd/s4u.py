@@ -1,7 +1,7 @@
 """Impersonation with MIT's KDC: S4U2Self on request and by configuration, and what may be done with it.
 
 MIT's built-in database knows no list of targets for constrained delegation, so towards another service the KDC has the last word: the
-tests show that the request gets there only where the configuration allows it."""
+tests show that the request gets there only where the configuration allows it. What the KDC allows and refuses: delegation.py."""
 import os
 import struct
 import unittest
