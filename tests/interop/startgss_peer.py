@@ -102,6 +102,17 @@ class Peer(unittest.TestCase):
         self.assertEqual(s.receive_all(), b"from C")
         self.assertEqual(g.p.returncode, 0, g.err())
 
+    def test_a_crowd_of_small_records_waits_for_a_slow_reader_and_passes_whole(self):
+        for kind in ("aead", "wrap"):
+            with self.subTest(kind):
+                port = free_port()
+                self.start("listen", "--exec", "sleep 0.3; wc -c", "--allow", "alice", f"127.0.0.1:{port}").wait_log("event=listening")
+                s = self.stream(connect(port), role="initiator", records=kind)
+                for _ in range(10_000):
+                    s.send(bytes(300))
+                s.send(b"")
+                self.assertEqual(s.receive_all().strip(), b"3000000")
+
     def test_one_time_credentials_in_both_roles(self):
         store = {b"otc_secret_file": ONE.encode()}
         for role in ("initiator", "acceptor"):

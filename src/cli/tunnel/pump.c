@@ -239,16 +239,21 @@ digest(struct tunnel *t, uint8_t *bytes, size_t n, struct gage_err *err)
         n -= step.used;
     }
     t->moved = now;
+    t->starved = step.used == 0;
     TRY(deliver(t, pieces, &count, err));
     return keep_input(t, bytes, n, err);
+}
+
+bool
+pump_may_consume(const struct tunnel *t)
+{
+    return t->kept_n > 0 && !t->starved && can_deliver(t);
 }
 
 gage_rc
 pump_consume(struct tunnel *t, struct gage_err *err)
 {
-    if (t->kept_n == 0 || !can_deliver(t))
-        return GAGE_DONE;
-    return digest(t, in_bytes, take_kept(t), err);
+    return pump_may_consume(t) ? digest(t, in_bytes, take_kept(t), err) : GAGE_DONE;
 }
 
 gage_rc
@@ -257,6 +262,7 @@ pump_fin(struct tunnel *t, struct gage_err *err)
     if (!t->fin || t->wire.read_ended || t->working || !can_deliver(t))
         return GAGE_DONE;
     TRY(gage_stream_peer_closed(t->stream, t->kept_n, err));
+    t->starved = false;
     TRY(pump_consume(t, err)); /* too little for a line, and so the application's, where the peer speaks plainly */
     t->wire.read_ended = true;
     return GAGE_DONE;

@@ -9,7 +9,9 @@
 gage_rc pump_from_application(struct tunnel *t, struct gage_err *err);
 /* The wire is readable. */
 gage_rc pump_from_wire(struct tunnel *t, struct gage_err *err);
-/* Lets the stream take what was kept from the wire. */
+/* Whether the stream may take something of what was kept from the wire, as far as is known. */
+bool pump_may_consume(const struct tunnel *t);
+/* Lets it. */
 gage_rc pump_consume(struct tunnel *t, struct gage_err *err);
 /* The transport ended: judged once everything before its end is digested, GSS steps included. */
 gage_rc pump_fin(struct tunnel *t, struct gage_err *err);

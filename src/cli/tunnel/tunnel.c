@@ -121,7 +121,7 @@ step_done(void *owner)
 {
     struct tunnel *t = owner;
     struct gage_err err = {.code = GAGE_OK};
-    t->working = false;
+    t->working = t->starved = false;
     if (t->dead) {
         destroy(t);
         return;
@@ -271,6 +271,11 @@ turn_once(struct tunnel *t, struct gage_err *err)
     TRY(pump_fin(t, err));
     TRY(announce(t, err)); /* a short plain message and its end */
     TRY(pump_flush(t, err));
+    /* Room at the application is no event of the wire: whole frames that were kept for the lack of it go on now, or never. */
+    while (pump_may_consume(t)) {
+        TRY(pump_consume(t, err));
+        TRY(pump_flush(t, err));
+    }
     return pump_ends(t, err);
 }
 
@@ -342,6 +347,7 @@ on_time(evutil_socket_t fd, short what, void *context)
         rc = gage_fail(&err, GAGE_E_TIMEOUT, "nothing moved for as long as --idle-timeout allows");
     else
         rc = gage_stream_tick(t->stream, now, &event, &err);
+    t->starved = false; /* a passive side may have looked long enough */
     if (event == GAGE_STREAM_EXPIRING)
         t->host->expiring(t, t->host->context);
     if (!gage_ok(rc))
