@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/secret.h"
@@ -38,7 +39,9 @@ static gage_rc
 map_file(struct hints *hints, struct gage_err *err)
 {
     struct stat st;
-    REQUIRE(fstat(hints->fd, &st) == 0 && st.st_size >= (off_t)HEADER_LEN, err, GAGE_E_NOT_FOUND, "no hints");
+    bool own = fstat(hints->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
+               (st.st_mode & 077) == 0;
+    REQUIRE(own && st.st_size >= (off_t)HEADER_LEN, err, GAGE_E_NOT_FOUND, "no hints, or not of our making");
     void *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, hints->fd, 0);
     if (map == MAP_FAILED)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot map the keyring's hints");
@@ -51,7 +54,7 @@ gage_rc
 hints_open(struct hints *hints, const char *path, uint64_t generation, struct gage_err *err)
 {
     *hints = HINTS_CLOSED;
-    hints->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    hints->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     REQUIRE(hints->fd >= 0, err, GAGE_E_NOT_FOUND, "no hints");
     gage_rc rc = map_file(hints, err);
     if (gage_ok(rc) && !hints_fit(hints, generation))

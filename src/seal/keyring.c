@@ -1,9 +1,12 @@
 #include "seal/keyring_db.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -38,17 +41,60 @@ make_schema(struct keyring *keyring, struct gage_err *err)
         err);
 }
 
+/* Who may put files beside the keyring may put a journal there, which SQLite would play into it. A group of our own may. */
+static gage_rc
+check_folder(const char *folder, struct gage_err *err)
+{
+    struct stat st;
+    if (stat(folder, &st) != 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot use the folder %.150s", folder);
+    bool ours = st.st_uid == geteuid() || st.st_uid == 0;
+    bool closed = (st.st_mode & S_IWOTH) == 0 && ((st.st_mode & S_IWGRP) == 0 || st.st_gid == getegid());
+    REQUIRE(
+        ours && closed, err, GAGE_E_REFUSED,
+        "others may put files into %.150s, where the keyring is: keep it in a folder of your own, or chmod go-w that",
+        folder);
+    return GAGE_DONE;
+}
+
+/* The folder's real path, and the keyring's in it. */
+static gage_rc
+find_path(const char *given, char path[PATH_MAX], struct gage_err *err)
+{
+    char folder[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(given, '/'), *name = slash == NULL ? given : slash + 1;
+    int n = snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - given) + 1,
+                     slash == NULL ? "." : given);
+    REQUIRE(n > 0 && (size_t)n < sizeof folder && name[0] != '\0', err, GAGE_E_USAGE, "%.150s names no file", given);
+    if (realpath(folder, real) == NULL)
+        return gage_fail_sys(err, errno == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_IO, errno, "cannot use the folder %.150s",
+                             folder);
+    TRY(check_folder(real, err));
+    n = snprintf(path, PATH_MAX - 16, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
+    REQUIRE(n > 0 && n < PATH_MAX - 16, err, GAGE_E_LIMIT, "the keyring's path is too long");
+    return GAGE_DONE;
+}
+
 static gage_rc
 check_file(const char *path, bool create, struct gage_err *err)
 {
     struct stat st;
     if (create) {
-        AUTO(gage_fd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        REQUIRE(fd >= 0, err, GAGE_E_IO, "cannot make the keyring %s", path);
+        AUTO(gage_fd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd < 0 && errno != ELOOP)
+            return gage_fail_sys(err, GAGE_E_IO, errno, "cannot make the keyring %.150s", path);
     }
-    REQUIRE(stat(path, &st) == 0, err, GAGE_E_NOT_FOUND, "there is no keyring at %s: pair with somebody first", path);
+    REQUIRE(lstat(path, &st) == 0, err, GAGE_E_NOT_FOUND, "there is no keyring at %.150s: pair with somebody first",
+            path);
+    REQUIRE(S_ISREG(st.st_mode), err, GAGE_E_REFUSED,
+            "%.150s is not a file of its own (a link, a device?): name the keyring itself", path);
+    REQUIRE(st.st_uid == geteuid(), err, GAGE_E_REFUSED, "the keyring %.150s belongs to another user", path);
     REQUIRE((st.st_mode & 077) == 0, err, GAGE_E_REFUSED,
-            "others may read or write the keyring %s: chmod 600 it, or pair anew", path);
+            "others may read or write the keyring %.150s: chmod 600 it, or pair anew", path);
+    REQUIRE(st.st_nlink == 1, err, GAGE_E_REFUSED,
+            "the keyring %.150s has a second name (a hard link), through which it could be damaged: copy it, or remove "
+            "the link",
+            path);
     return GAGE_DONE;
 }
 
@@ -57,16 +103,23 @@ open_parts(struct keyring *keyring, const char *path, struct gage_err *err)
 {
     int n = snprintf(keyring->hints_path, sizeof keyring->hints_path, "%s.hints", path);
     REQUIRE(n > 0 && (size_t)n < sizeof keyring->hints_path, err, GAGE_E_LIMIT, "the keyring's path is too long");
-    if (sqlite3_open_v2(path, &keyring->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(path, &keyring->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL) !=
+        SQLITE_OK)
         return keyring_sql_fail(keyring, err);
+    sqlite3_db_config(keyring->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(keyring->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(keyring->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(keyring->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     sqlite3_busy_timeout(keyring->db, 10000);
     TRY(make_schema(keyring, err));
     return keyring_open_hints(keyring, err);
 }
 
 gage_rc
-keyring_open(const char *path, bool create, struct keyring **out, struct gage_err *err)
+keyring_open(const char *given, bool create, struct keyring **out, struct gage_err *err)
 {
+    char path[PATH_MAX];
+    TRY(find_path(given, path, err));
     TRY(check_file(path, create, err));
     struct keyring *keyring = calloc(1, sizeof *keyring);
     REQUIRE(keyring != NULL, err, GAGE_E_NOMEM, "out of memory");

@@ -22,13 +22,15 @@ struct keyring_row {
 };
 
 /* Opens the keyring, making it where `create` and there is none. GAGE_E_NOT_FOUND; GAGE_E_REFUSED where others may read or write the
- * file; GAGE_E_FORMAT (damaged or of a newer version); GAGE_E_IO. */
+ * file or put files beside it, where it is not ours, or has a second name; GAGE_E_FORMAT (damaged or of a newer version); GAGE_E_IO. */
 gage_rc keyring_open(const char *path, bool create, struct keyring **out, struct gage_err *err);
 void keyring_close(struct keyring **keyring);
 
-/* Adds a pairing under an alias (1 to KEYRING_ALIAS_MAX bytes of printable UTF-8, not beginning with '-'). GAGE_E_EXISTS where the alias or the
- * pairing is there already. */
+/* Adds a pairing under an alias (1 to KEYRING_ALIAS_MAX bytes of printable UTF-8 without ':', not beginning with '-'). GAGE_E_EXISTS where the
+ * alias or the pairing is there already; the same pairing under the same alias is no change and no error. _replace removes the pairing that has the alias. */
 gage_rc keyring_add(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err);
+gage_rc keyring_replace(struct keyring *keyring, const struct pairing *pairing, const char *alias,
+                        struct gage_err *err);
 /* A new alias, an earlier or later end, and removal (keys overwritten). GAGE_E_NOT_FOUND, GAGE_E_EXISTS. */
 gage_rc keyring_rename(struct keyring *keyring, const char *alias, const char *to, struct gage_err *err);
 gage_rc keyring_expire(struct keyring *keyring, const char *alias, int64_t until, struct gage_err *err);

@@ -45,8 +45,10 @@ static gage_rc
 check_alias(const char *alias, struct gage_err *err)
 {
     size_t n = strlen(alias);
-    REQUIRE(n > 0 && n <= KEYRING_ALIAS_MAX && alias[0] != '-' && utf8_printable(slice_str(alias)), err, GAGE_E_USAGE,
-            "a peer's name here has 1 to %d bytes of printable text and does not begin with a dash", KEYRING_ALIAS_MAX);
+    bool plain = n > 0 && n <= KEYRING_ALIAS_MAX && alias[0] != '-' && strchr(alias, ':') == NULL;
+    REQUIRE(plain && utf8_printable(slice_str(alias)), err, GAGE_E_USAGE,
+            "a peer's name here has 1 to %d bytes of printable text without a colon, and does not begin with a dash",
+            KEYRING_ALIAS_MAX);
     return GAGE_DONE;
 }
 
@@ -77,19 +79,6 @@ insert(struct keyring *keyring, const struct pairing *pairing, const char *alias
             alias);
     TRY(rc);
     return set_hint(keyring, slot, pairing->hint_receive, err);
-}
-
-gage_rc
-keyring_add(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err)
-{
-    TRY(check_alias(alias, err));
-    TRY(keyring_refresh_hints(keyring, err));
-    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
-    gage_rc rc = insert(keyring, pairing, alias, err);
-    rc = keyring_finish(keyring, rc, err);
-    if (!gage_ok(rc))
-        (void)gage_ok(keyring_open_hints(keyring, NULL)); /* what hints_set wrote is of no generation then */
-    return rc;
 }
 
 /* Runs a statement whose last parameter is the alias; one row must change. */
@@ -135,16 +124,71 @@ empty_slot(struct keyring *keyring, const char *alias, struct gage_err *err)
     return set_hint(keyring, slot, random, err);
 }
 
+/* Begins a transaction in which hints may be set. */
+static gage_rc
+begin(struct keyring *keyring, struct gage_err *err)
+{
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    gage_rc rc = keyring_refresh_hints_inside(keyring, err);
+    return gage_ok(rc) ? rc : keyring_finish(keyring, rc, err);
+}
+
+static gage_rc
+end(struct keyring *keyring, gage_rc rc, struct gage_err *err)
+{
+    rc = keyring_finish(keyring, rc, err);
+    if (!gage_ok(rc))
+        (void)gage_ok(keyring_open_hints(keyring, NULL)); /* what hints_set wrote is of no generation then */
+    return rc;
+}
+
 gage_rc
 keyring_remove(struct keyring *keyring, const char *alias, struct gage_err *err)
 {
-    TRY(keyring_refresh_hints(keyring, err));
-    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
-    gage_rc rc = empty_slot(keyring, alias, err);
-    rc = keyring_finish(keyring, rc, err);
-    if (!gage_ok(rc))
-        (void)gage_ok(keyring_open_hints(keyring, NULL));
-    return rc;
+    TRY(begin(keyring, err));
+    return end(keyring, empty_slot(keyring, alias, err), err);
+}
+
+/* Whether the alias is this very pairing's; *taken: whether it is anybody's. */
+static gage_rc
+look_up(struct keyring *keyring, const char *alias, const struct pairing *pairing, bool *same, bool *taken,
+        struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    TRY(keyring_prepare(keyring, "SELECT id FROM pairing WHERE alias = ?1", &s, err));
+    bind_text(s, 1, alias);
+    int step = sqlite3_step(s);
+    *taken = step == SQLITE_ROW;
+    *same = *taken && slice_equal(column_bytes(s, 0), SLICE_OF(pairing->id));
+    return *taken || step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
+}
+
+static gage_rc
+put(struct keyring *keyring, const struct pairing *pairing, const char *alias, bool replace, struct gage_err *err)
+{
+    bool same, taken;
+    TRY(look_up(keyring, alias, pairing, &same, &taken, err));
+    if (same)
+        return GAGE_DONE;
+    if (taken && replace)
+        TRY(empty_slot(keyring, alias, err));
+    return insert(keyring, pairing, alias, err);
+}
+
+gage_rc
+keyring_add(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err)
+{
+    TRY(check_alias(alias, err));
+    TRY(begin(keyring, err));
+    return end(keyring, put(keyring, pairing, alias, false, err), err);
+}
+
+gage_rc
+keyring_replace(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err)
+{
+    TRY(check_alias(alias, err));
+    TRY(begin(keyring, err));
+    return end(keyring, put(keyring, pairing, alias, true, err), err);
 }
 
 gage_rc

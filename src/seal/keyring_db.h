@@ -33,8 +33,10 @@ void bind_text(sqlite3_stmt *statement, int at, const char *text);
 void bind_bytes(sqlite3_stmt *statement, int at, gage_slice bytes);
 gage_slice column_bytes(sqlite3_stmt *statement, int at);
 
-/* Maps the hints again if another process changed the keyring, building them if they are stale. */
+/* Maps the hints again if another process changed the keyring, building them if they are stale. `_inside` is for a writing transaction: there
+ * they stay right until its end. */
 gage_rc keyring_refresh_hints(struct keyring *keyring, struct gage_err *err);
+gage_rc keyring_refresh_hints_inside(struct keyring *keyring, struct gage_err *err);
 gage_rc keyring_open_hints(struct keyring *keyring, struct gage_err *err);
 
 /* Inside a transaction: the record under an alias, and storing one. */

@@ -25,18 +25,19 @@ collect_keys(struct keyring *keyring, gage_buf *keys, struct gage_err *err)
     return buf_check(keys, err);
 }
 
+/* Inside a writing transaction: nobody changes the keyring or rebuilds meanwhile. */
 static gage_rc
-rebuild_hints(struct keyring *keyring, struct gage_err *err)
+open_or_rebuild(struct keyring *keyring, struct gage_err *err)
 {
     AUTO(gage_buf) keys = GAGE_BUF(HINTS_MAX);
     int64_t generation = 0;
-    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err)); /* nobody changes the keyring or rebuilds meanwhile */
-    gage_rc rc = keyring_number(keyring, "SELECT value FROM generation", &generation, err);
-    if (gage_ok(rc))
-        rc = collect_keys(keyring, &keys, err);
-    if (gage_ok(rc))
-        rc = hints_write(keyring->hints_path, (uint64_t)generation, gage_buf_slice(&keys), err);
-    TRY(keyring_finish(keyring, rc, err));
+    TRY(keyring_number(keyring, "SELECT value FROM generation", &generation, err));
+    hints_close(&keyring->hints);
+    gage_rc rc = hints_open(&keyring->hints, keyring->hints_path, (uint64_t)generation, err);
+    if (rc.code != GAGE_E_NOT_FOUND)
+        return rc;
+    TRY(collect_keys(keyring, &keys, err));
+    TRY(hints_write(keyring->hints_path, (uint64_t)generation, gage_buf_slice(&keys), err));
     return hints_open(&keyring->hints, keyring->hints_path, (uint64_t)generation, err);
 }
 
@@ -47,7 +48,18 @@ keyring_open_hints(struct keyring *keyring, struct gage_err *err)
     TRY(keyring_number(keyring, "SELECT value FROM generation", &generation, err));
     hints_close(&keyring->hints);
     gage_rc rc = hints_open(&keyring->hints, keyring->hints_path, (uint64_t)generation, err);
-    return rc.code == GAGE_E_NOT_FOUND ? rebuild_hints(keyring, err) : rc;
+    if (rc.code != GAGE_E_NOT_FOUND)
+        return rc;
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    return keyring_finish(keyring, open_or_rebuild(keyring, err), err);
+}
+
+gage_rc
+keyring_refresh_hints_inside(struct keyring *keyring, struct gage_err *err)
+{
+    int64_t generation = 0;
+    TRY(keyring_number(keyring, "SELECT value FROM generation", &generation, err));
+    return hints_fit(&keyring->hints, (uint64_t)generation) ? GAGE_DONE : open_or_rebuild(keyring, err);
 }
 
 /* Another process may have changed the keyring since the hints were mapped. */

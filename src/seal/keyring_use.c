@@ -46,8 +46,7 @@ keyring_get(struct keyring *keyring, const char *alias, int64_t now, unsigned ke
 
 /* The pairing in a slot of the hints. An emptied slot, or one that changed meanwhile, gives none. */
 static gage_rc
-load_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
-          bool *found, struct gage_err *err)
+read_slot(struct keyring *keyring, int64_t slot, struct pairing *out, char *alias, bool *found, struct gage_err *err)
 {
     STATEMENT s = NULL;
     *found = false;
@@ -58,15 +57,40 @@ load_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, str
         return GAGE_DONE;
     if (step != SQLITE_ROW)
         return keyring_sql_fail(keyring, err);
+    const char *name = (const char *)sqlite3_column_text(s, 1);
+    REQUIRE(name != NULL, err, GAGE_E_FORMAT, "the keyring has a pairing without a name: it is damaged");
     TRY(pairing_get(column_bytes(s, 0), out, err));
     if (alias != NULL)
-        snprintf(alias, KEYRING_ALIAS_MAX + 1, "%s", (const char *)sqlite3_column_text(s, 1));
-    sqlite3_reset(s);
-    gage_rc rc = step_and_store(keyring, slot, now, keep, out, err);
+        snprintf(alias, KEYRING_ALIAS_MAX + 1, "%s", name);
+    *found = true;
+    return GAGE_DONE;
+}
+
+/* What is stored must be what was read: another process may remove, expire or step the pairing at any time. */
+static gage_rc
+step_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
+          bool *found, struct gage_err *err)
+{
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    gage_rc rc = read_slot(keyring, slot, out, alias, found, err);
+    if (gage_ok(rc) && *found)
+        rc = step_and_store(keyring, slot, now, keep, out, err);
+    rc = keyring_finish(keyring, rc, err);
     if (!gage_ok(rc))
         pairing_cleanup(out);
-    *found = gage_ok(rc);
     return rc;
+}
+
+static gage_rc
+load_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
+          bool *found, struct gage_err *err)
+{
+    bool changed = false;
+    TRY(read_slot(keyring, slot, out, alias, found, err));
+    if (!*found || (gage_ok(pairing_step(out, now, keep, &changed)) && !changed))
+        return GAGE_DONE;
+    pairing_cleanup(out);
+    return step_slot(keyring, slot, now, keep, out, alias, found, err);
 }
 
 gage_rc
@@ -105,8 +129,10 @@ keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct ke
                         &s, err));
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {
         AUTO(pairing_t) p = {.made = 0};
+        const char *alias = (const char *)sqlite3_column_text(s, 0);
+        REQUIRE(alias != NULL, err, GAGE_E_FORMAT, "the keyring has a pairing without a name: it is damaged");
         TRY(pairing_get(column_bytes(s, 1), &p, err));
-        struct keyring_row r = {.alias = (const char *)sqlite3_column_text(s, 0),
+        struct keyring_row r = {.alias = alias,
                                 .self = gage_buf_slice(&p.self),
                                 .peer = gage_buf_slice(&p.peer),
                                 .made = p.made,

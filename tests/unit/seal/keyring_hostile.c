@@ -1,0 +1,345 @@
+/* A keyring under attack, and under other processes' hands: files that are not as they should be, and changes that fall between two calls. */
+#include "unit/test.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "seal/keyring_db.h"
+
+#define NOW INT64_C(1795000000)
+
+static char folder[64], path[128], other[128], hints[160];
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/gage-test-hostile-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/keyring", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    snprintf(hints, sizeof hints, "%s.hints", path);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    char other_hints[160];
+    (void)state;
+    chmod(folder, 0700);
+    snprintf(other_hints, sizeof other_hints, "%s.hints", other);
+    unlink(path);
+    unlink(other);
+    unlink(hints);
+    unlink(other_hints);
+    return rmdir(folder);
+}
+
+static struct keyring *
+opened(const char *name, bool create)
+{
+    struct keyring *k = NULL;
+    assert_ok(keyring_open(name, create, &k, NULL));
+    return k;
+}
+
+static void
+refused(const char *name, bool create, enum gage_code code)
+{
+    struct keyring *k = NULL;
+    struct gage_err err = {0};
+    assert_code(keyring_open(name, create, &k, &err), code);
+    assert_null(k);
+    assert_true(err.text[0] != '\0');
+}
+
+static void
+make(struct pairing *p, uint32_t number)
+{
+    *p = (struct pairing){.made = NOW, .until = NOW + 1000000};
+    p->sending = p->receiving = (struct week_key){week_of(NOW), {.b = {9}, .n = SEAL_KEY_LEN}};
+    memcpy(p->id, &number, sizeof number);
+    memcpy(p->hint_receive, &number, sizeof number);
+    memcpy(p->sending.key.b + 4, &number, sizeof number);
+    memcpy(p->receiving.key.b + 4, &number, sizeof number);
+    p->self = p->peer = GAGE_BUF(SEAL_NAME_MAX);
+    put_bytes(&p->self, SLICE_LITERAL("me"));
+    put_u32(&p->peer, number);
+}
+
+static gage_rc
+add(struct keyring *k, uint32_t number, const char *alias)
+{
+    AUTO(pairing_t) p = {.made = 0};
+    make(&p, number);
+    return keyring_add(k, &p, alias, NULL);
+}
+
+static size_t
+match(struct keyring *k, uint32_t number, int64_t now)
+{
+    AUTO(pairing_t) p = {.made = 0};
+    struct pairing found[KEYRING_MATCHES_MAX];
+    struct seal_header header = {.nonce = {4}};
+    size_t n = 99;
+    make(&p, number);
+    hint_of(p.hint_receive, header.nonce, header.hint);
+    assert_ok(keyring_match(k, &header, now, 4, found, NULL, &n, NULL));
+    for (size_t i = 0; i < n; i++)
+        pairing_cleanup(&found[i]);
+    return n;
+}
+
+/* ---- what another process does between two calls of ours ---- */
+
+static void (*meanwhile)(struct keyring *k);
+static struct keyring *theirs;
+
+static void
+interrupt(void)
+{
+    void (*act)(struct keyring *) = meanwhile;
+    meanwhile = NULL;
+    if (act != NULL)
+        act(theirs);
+}
+
+gage_rc __real_keyring_run(struct keyring *keyring, const char *sql, struct gage_err *err);
+gage_rc __wrap_keyring_run(struct keyring *keyring, const char *sql, struct gage_err *err);
+gage_rc
+__wrap_keyring_run(struct keyring *keyring, const char *sql, struct gage_err *err)
+{
+    if (strncmp(sql, "BEGIN", 5) == 0 && keyring != theirs)
+        interrupt();
+    return __real_keyring_run(keyring, sql, err);
+}
+
+gage_rc __real_pairing_step(struct pairing *pairing, int64_t now, unsigned keep, bool *changed);
+gage_rc __wrap_pairing_step(struct pairing *pairing, int64_t now, unsigned keep, bool *changed);
+gage_rc
+__wrap_pairing_step(struct pairing *pairing, int64_t now, unsigned keep, bool *changed)
+{
+    interrupt();
+    return __real_pairing_step(pairing, now, keep, changed);
+}
+
+static uid_t pretend;
+uid_t __real_geteuid(void);
+uid_t __wrap_geteuid(void);
+uid_t
+__wrap_geteuid(void)
+{
+    return pretend != 0 ? pretend : __real_geteuid();
+}
+
+static void
+add_two(struct keyring *k)
+{
+    assert_ok(add(k, 2, "ben"));
+}
+
+TEST(a_pairing_that_another_process_adds_first_does_no_harm)
+{
+    struct keyring *ours = opened(path, true);
+    theirs = opened(path, false);
+    assert_ok(add(ours, 1, "ann"));
+    meanwhile = add_two;
+    assert_ok(add(ours, 3, "cid"));
+    assert_null(meanwhile);
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_int_equal(match(ours, i, NOW), 1);
+        assert_int_equal(match(theirs, i, NOW), 1);
+    }
+    keyring_close(&ours);
+    keyring_close(&theirs);
+}
+
+static void
+remove_ann(struct keyring *k)
+{
+    assert_ok(keyring_remove(k, "ann", NULL));
+}
+
+static void
+put_another_in_anns_place(struct keyring *k)
+{
+    assert_ok(keyring_remove(k, "ann", NULL));
+    assert_ok(add(k, 2, "ben"));
+}
+
+static void
+expire_ann(struct keyring *k)
+{
+    assert_ok(keyring_expire(k, "ann", NOW + 5, NULL));
+}
+
+static bool
+holds(gage_slice bytes)
+{
+    AUTO(gage_buf) file = GAGE_BUF(1 << 20);
+    assert_ok(file_read(path, &file, NULL));
+    return memmem(file.p, file.n, bytes.p, bytes.n) != NULL;
+}
+
+/* The weekly step falls together with what another process does to the pairing: that must stand. */
+TEST(a_step_does_not_bring_back_what_was_removed_meanwhile)
+{
+    AUTO(pairing_t) ann = {.made = 0};
+    AUTO(pairing_t) ben = {.made = 0};
+    struct keyring *ours = opened(path, true);
+    make(&ann, 1);
+    theirs = opened(path, false);
+    assert_ok(add(ours, 1, "ann"));
+    meanwhile = remove_ann;
+    assert_int_equal(match(ours, 1, NOW + WEEK_SECONDS), 0);
+    assert_null(meanwhile);
+    assert_code(keyring_get(ours, "ann", NOW, 4, false, &ben, NULL), GAGE_E_NOT_FOUND);
+    assert_false(holds(secret_slice(&ann.sending.key)));
+    assert_ok(add(ours, 1, "ann"));
+    meanwhile = put_another_in_anns_place;
+    assert_int_equal(match(ours, 1, NOW + WEEK_SECONDS), 1); /* what has the slot now: the commitment tells it apart */
+    assert_ok(keyring_get(ours, "ben", NOW + WEEK_SECONDS, 4, false, &ben, NULL));
+    assert_int_equal(ben.id[0], 2);
+    keyring_close(&ours);
+    keyring_close(&theirs);
+}
+
+TEST(a_step_does_not_undo_an_end_that_was_set_meanwhile)
+{
+    AUTO(pairing_t) p = {.made = 0};
+    struct keyring *ours = opened(path, true);
+    theirs = opened(path, false);
+    assert_ok(add(ours, 1, "ann"));
+    meanwhile = expire_ann;
+    assert_int_equal(match(ours, 1, NOW + WEEK_SECONDS), 1);
+    assert_ok(keyring_get(ours, "ann", NOW + WEEK_SECONDS, 4, false, &p, NULL));
+    assert_int_equal(p.until, NOW + 5);
+    keyring_close(&ours);
+    keyring_close(&theirs);
+}
+
+/* ---- files ---- */
+
+TEST(a_keyring_behind_a_symbolic_link_or_with_a_second_name_is_refused)
+{
+    struct keyring *k = opened(path, true);
+    keyring_close(&k);
+    assert_int_equal(symlink(path, other), 0);
+    refused(other, false, GAGE_E_REFUSED);
+    refused(other, true, GAGE_E_REFUSED);
+    unlink(other);
+    assert_int_equal(link(path, other), 0);
+    refused(path, false, GAGE_E_REFUSED);
+    refused(other, true, GAGE_E_REFUSED);
+    unlink(other);
+    assert_int_equal(mkfifo(other, 0600), 0);
+    refused(other, true, GAGE_E_REFUSED);
+    unlink(other);
+    assert_int_equal(symlink("/nowhere/at/all", other), 0);
+    refused(other, true, GAGE_E_REFUSED);
+}
+
+TEST(a_keyring_of_another_user_is_refused)
+{
+    struct keyring *k = opened(path, true);
+    keyring_close(&k);
+    pretend = 4711;
+    refused(path, false, GAGE_E_REFUSED);
+    refused(path, true, GAGE_E_REFUSED);
+    pretend = 0;
+}
+
+TEST(a_folder_in_which_others_may_write_is_refused)
+{
+    struct keyring *k = opened(path, true);
+    keyring_close(&k);
+    chmod(folder, 0777);
+    refused(path, false, GAGE_E_REFUSED);
+    chmod(folder, 01777);
+    refused(path, false, GAGE_E_REFUSED);
+    chmod(folder, 0755);
+    k = opened(path, false);
+    keyring_close(&k);
+}
+
+TEST(hints_that_others_may_read_or_that_have_a_second_name_are_made_anew)
+{
+    struct stat before, after;
+    struct keyring *k = opened(path, true);
+    assert_ok(add(k, 1, "ann"));
+    keyring_close(&k);
+    for (int way = 0; way < 2; way++) {
+        if (way == 0)
+            chmod(hints, 0644);
+        else
+            assert_int_equal(link(hints, other), 0);
+        assert_int_equal(stat(hints, &before), 0);
+        k = opened(path, false);
+        assert_int_equal(match(k, 1, NOW), 1);
+        keyring_close(&k);
+        assert_int_equal(stat(hints, &after), 0);
+        assert_int_equal(after.st_mode & 0777, 0600);
+        assert_true(after.st_ino != before.st_ino && after.st_nlink == 1);
+    }
+}
+
+TEST(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias)
+{
+    struct keyring *k = opened(path, true);
+    AUTO(pairing_t) p = {.made = 0};
+    AUTO(pairing_t) q = {.made = 0};
+    make(&p, 1);
+    make(&q, 2);
+    assert_ok(keyring_add(k, &p, "ann", NULL));
+    assert_ok(keyring_add(k, &p, "ann", NULL));
+    assert_code(keyring_add(k, &q, "ann", NULL), GAGE_E_EXISTS);
+    assert_ok(keyring_replace(k, &q, "ann", NULL));
+    assert_ok(keyring_replace(k, &q, "ann", NULL));
+    assert_int_equal(match(k, 1, NOW), 0);
+    assert_int_equal(match(k, 2, NOW), 1);
+    assert_false(holds(secret_slice(&p.receiving.key)));
+    assert_ok(keyring_add(k, &p, "ben", NULL));
+    assert_code(keyring_replace(k, &p, "ann", NULL),
+                GAGE_E_EXISTS); /* it is there under another name: nothing is lost */
+    assert_int_equal(match(k, 2, NOW), 1);
+    assert_code(add(k, 3, "krb5:ann@X"), GAGE_E_USAGE);
+    keyring_close(&k);
+}
+
+static bool
+stop_at_first(void *context, const struct keyring_row *row)
+{
+    (void)context;
+    (void)row;
+    return true;
+}
+
+TEST(a_row_without_a_name_is_damage_and_no_crash)
+{
+    struct keyring *k = opened(path, true);
+    assert_ok(add(k, 1, "ann"));
+    assert_ok(keyring_run(k, "UPDATE pairing SET alias = NULL", NULL));
+    assert_code(keyring_list(k, stop_at_first, NULL, NULL), GAGE_E_FORMAT);
+    struct pairing found[KEYRING_MATCHES_MAX];
+    struct seal_header header = {.nonce = {4}};
+    AUTO(pairing_t) p = {.made = 0};
+    size_t n;
+    make(&p, 1);
+    hint_of(p.hint_receive, header.nonce, header.hint);
+    assert_code(keyring_match(k, &header, NOW, 4, found, NULL, &n, NULL), GAGE_E_FORMAT);
+    keyring_close(&k);
+}
+
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
+          IN_FOLDER(a_step_does_not_bring_back_what_was_removed_meanwhile),
+          IN_FOLDER(a_step_does_not_undo_an_end_that_was_set_meanwhile),
+          IN_FOLDER(a_keyring_behind_a_symbolic_link_or_with_a_second_name_is_refused),
+          IN_FOLDER(a_keyring_of_another_user_is_refused), IN_FOLDER(a_folder_in_which_others_may_write_is_refused),
+          IN_FOLDER(hints_that_others_may_read_or_that_have_a_second_name_are_made_anew),
+          IN_FOLDER(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias),
+          IN_FOLDER(a_row_without_a_name_is_damage_and_no_crash))
