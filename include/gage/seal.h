@@ -43,7 +43,8 @@ extern "C" {
 typedef struct gage_keyring gage_keyring;
 
 /* Opens the keyring's file (and FILE.hints beside it), making it where `create` and there is none. GAGE_E_NOT_FOUND; GAGE_E_REFUSED where
- * others may read or write it; GAGE_E_FORMAT; GAGE_E_IO. *out is the caller's.
+ * others may read or write it or put files beside it (SQLite would take a planted journal for the keyring's own), where it belongs to another
+ * user, is a link, or has a second name; GAGE_E_FORMAT; GAGE_E_IO. *out is the caller's.
  * An attacker who reads the file opens the seals of the last weeks and all to come, and can make seals from every peer to its owner; one who
  * puts an older copy back makes `once` forget what came since. */
 GAGE_API gage_rc gage_keyring_open(const char *path, bool create, gage_keyring **out, struct gage_err *err);
@@ -66,7 +67,7 @@ struct gage_peer {
 /* Walks the pairings by alias; a callback that returns false ends the walk. The callback must not use the keyring. */
 GAGE_API gage_rc gage_keyring_list(gage_keyring *keyring, bool (*row)(void *context, const struct gage_peer *peer),
                                    void *context, struct gage_err *err);
-/* GAGE_E_NOT_FOUND; GAGE_E_EXISTS. An alias is 1 to GAGE_PEER_ALIAS_MAX bytes of printable UTF-8, not beginning with '-'. Removing and
+/* GAGE_E_NOT_FOUND; GAGE_E_EXISTS. An alias is 1 to GAGE_PEER_ALIAS_MAX bytes of printable UTF-8 without ':', not beginning with '-'. Removing and
  * expiring work on this side alone: the peer may go on sealing, and is not heard. Removing overwrites the keys in the file. */
 GAGE_API gage_rc gage_keyring_rename(gage_keyring *keyring, const char *alias, const char *to, struct gage_err *err);
 GAGE_API gage_rc gage_keyring_expire(gage_keyring *keyring, const char *alias, int64_t until, struct gage_err *err);
@@ -99,6 +100,19 @@ typedef struct gage_pairing gage_pairing;
  * far as the context's mechanism authenticates. The keys have forward secrecy from the context's. */
 GAGE_API gage_rc gage_pair_start(gss_ctx_id_t context, int64_t validity, int64_t now, const struct gage_rng *rng,
                                  gage_pairing **out, gage_slice *token, struct gage_err *err);
+/* The same where the tokens travel inside messages of this very context that are confidential and checked for sequence: a stream's data
+ * (gage_stream_context), a transfer's calls (gage_transfer_context). They are not wrapped once more. Both sides begin in this way, or neither.
+ * An attacker who can read or alter such messages has the context's keys; one to whom they are sent outside of it learns the offer and no key. */
+GAGE_API gage_rc gage_pair_start_carried(gss_ctx_id_t context, int64_t validity, int64_t now,
+                                         const struct gage_rng *rng, gage_pairing **out, gage_slice *token,
+                                         struct gage_err *err);
+/* A carried pairing in the making, or a finished one, as bytes from which another process goes on: at most GAGE_PAIR_RECORD_MAX, appended.
+ * They hold its keys: who reads them has the pairing. GAGE_E_STATE for one that is neither. */
+#define GAGE_PAIR_RECORD_MAX 6144
+GAGE_API gage_rc gage_pair_save(const gage_pairing *pairing, gage_buf *record, struct gage_err *err);
+/* `context`: the one it was begun on (imported again); GSS_C_NO_CONTEXT will do for a finished one. GAGE_E_FORMAT: not such bytes, or not of this
+ * context. */
+GAGE_API gage_rc gage_pair_load(gss_ctx_id_t context, gage_slice record, gage_pairing **out, struct gage_err *err);
 /* Takes the peer's token; only after that there is something to store. GAGE_E_AUTH, GAGE_E_USED, GAGE_E_FORMAT, GAGE_E_REFLECTED: see
  * doc/startgss.md; GAGE_E_MISMATCH: the two clocks differ by more than a week, or the two sides see different names. Each is final. */
 GAGE_API gage_rc gage_pair_finish(gage_pairing *pairing, gss_ctx_id_t context, gage_slice peer_token, int64_t now,
@@ -107,8 +121,13 @@ GAGE_API gage_rc gage_pair_finish(gage_pairing *pairing, gss_ctx_id_t context, g
  * authenticated is whom you will believe for the life of the pairing. */
 GAGE_API gage_slice gage_pair_self(const gage_pairing *pairing);
 GAGE_API gage_slice gage_pair_peer(const gage_pairing *pairing);
-/* Stores it, durably. GAGE_E_STATE before gage_pair_finish succeeded; GAGE_E_EXISTS where the alias is taken. */
+/* Stores it, durably. GAGE_E_STATE before gage_pair_finish succeeded; GAGE_E_EXISTS where the alias is taken. Storing the same pairing under
+ * the same alias again changes nothing, so that a process that was killed may repeat it. `_replace` takes a taken alias from the pairing that has it,
+ * which is removed, its keys overwritten, in the same transaction: whoever can make a user replace a pairing puts himself in the peer's place, so it
+ * is for a person who asked for it. */
 GAGE_API gage_rc gage_pair_store(gage_pairing *pairing, gage_keyring *keyring, const char *alias, struct gage_err *err);
+GAGE_API gage_rc gage_pair_replace(gage_pairing *pairing, gage_keyring *keyring, const char *alias,
+                                   struct gage_err *err);
 /* Wipes; NULL inside is fine. */
 GAGE_API void gage_pair_free(gage_pairing **pairing);
 

@@ -116,6 +116,10 @@ GAGE_API enum gage_stream_phase gage_stream_phase(const gage_stream *stream);
 /* The peer, from the moment its name is known; else NULL. */
 GAGE_API const struct gage_stream_peer *gage_stream_peer(const gage_stream *stream);
 
+/* The security context, borrowed until the stream is freed; GSS_C_NO_CONTEXT unless GAGE_STREAM_PROTECTED. For what is bound to it:
+ * gage_pair_start_carried, gage_carrier_occasion, gss_pseudo_random under a label of one's own. Its per-message calls belong to the stream. */
+GAGE_API gss_ctx_id_t gage_stream_context(const gage_stream *stream);
+
 /* What is being waited for: a phrase for logs, static. */
 GAGE_API const char *gage_stream_waiting_for(const gage_stream *stream);
 

@@ -33,6 +33,8 @@
 #ifndef GAGE_TRANSFER_H
 #define GAGE_TRANSFER_H
 
+#include <gssapi/gssapi.h>
+
 #include <gage/bytes.h>
 #include <gage/random.h>
 
@@ -344,6 +346,10 @@ struct gage_transfer_status {
     gage_slice note; /* the caller's */
 };
 GAGE_API void gage_transfer_status(const gage_transfer *transfer, struct gage_transfer_status *status);
+
+/* The security context, established (else GAGE_E_STATE): for what is bound to it, such as gage_pair_start_carried on what is asked and answered by
+ * additional calls. Borrowed until the next call on the transfer. Its per-message calls belong to the transfer. */
+GAGE_API gage_rc gage_transfer_context(gage_transfer *transfer, gss_ctx_id_t *context, struct gage_err *err);
 
 /* Replaces the caller's note; it is part of the next record. */
 GAGE_API gage_rc gage_transfer_set_note(gage_transfer *transfer, gage_slice note, struct gage_err *err);

@@ -95,17 +95,24 @@ unwrap(gss_ctx_id_t context, gage_slice token, gss_buffer_desc *body, struct gag
     return GAGE_DONE;
 }
 
-gage_rc
-agreement_start(struct agreement *agreement, gss_ctx_id_t context, const struct agreement_input *input,
-                gage_slice *token, struct gage_err *err)
+static void
+begin(struct agreement *agreement, bool initiator, bool carried)
 {
     *agreement = (struct agreement){
         .label = GAGE_BUF(AGREEMENT_LABEL_MAX),
         .offer = GAGE_BUF(AGREEMENT_OFFER_MAX),
         .token = GAGE_BUF(AGREEMENT_TOKEN_MAX),
         .peer_offer = GAGE_BUF(AGREEMENT_OFFER_MAX),
-        .initiator = input->initiator,
+        .initiator = initiator,
+        .carried = carried,
     };
+}
+
+gage_rc
+agreement_start(struct agreement *agreement, gss_ctx_id_t context, const struct agreement_input *input,
+                gage_slice *token, struct gage_err *err)
+{
+    begin(agreement, input->initiator, input->carried);
     REQUIRE(input->label.n > 0 && input->transcript.n == AGREEMENT_TRANSCRIPT_LEN, err, GAGE_E_USAGE,
             "a key agreement needs a label and a transcript of %d bytes", AGREEMENT_TRANSCRIPT_LEN);
     TRY(check_context(context, err));
@@ -125,7 +132,10 @@ agreement_start(struct agreement *agreement, gss_ctx_id_t context, const struct 
                                                    .share = SLICE_OF(agreement->share),
                                                    .random = SLICE_OF(agreement->random)});
     TRY(buf_check(&body, err));
-    TRY(wrap(context, gage_buf_slice(&body), &agreement->token, err));
+    if (input->carried)
+        agreement->token = buf_move(&body);
+    else
+        TRY(wrap(context, gage_buf_slice(&body), &agreement->token, err));
     *token = gage_buf_slice(&agreement->token);
     return GAGE_DONE;
 }
@@ -205,14 +215,65 @@ agreement_finish(struct agreement *agreement, gss_ctx_id_t context, gage_slice p
             "this key agreement is not waiting for a peer");
     AUTO(gss_buffer_desc) body = GSS_C_EMPTY_BUFFER;
     struct confirmation peer;
-    TRY(unwrap(context, peer_token, &body, err));
-    TRY(get_confirmation(gss_slice(&body), &peer, err));
+    if (!agreement->carried)
+        TRY(unwrap(context, peer_token, &body, err));
+    TRY(get_confirmation(agreement->carried ? peer_token : gss_slice(&body), &peer, err));
     TRY(check_peer(agreement, &peer, err));
     TRY(derive(agreement, context, peer_token, &peer, err));
     put_bytes(&agreement->peer_offer, peer.offer);
     TRY(buf_check(&agreement->peer_offer, err));
     secret_wipe(&agreement->private_key); /* from here on the past is out of reach */
     agreement->agreed = true;
+    return GAGE_DONE;
+}
+
+/* ---- the record ---- */
+
+gage_rc
+agreement_put(gage_buf *buf, const struct agreement *a, struct gage_err *err)
+{
+    REQUIRE(a->carried && !a->agreed && a->private_key.n == X25519_LEN, err, GAGE_E_STATE,
+            "only a carried key agreement that waits for its peer can be kept");
+    put_u8(buf, a->initiator);
+    put_vec8(buf, gage_buf_slice(&a->label));
+    put_bytes(buf, SLICE_OF(a->transcript));
+    put_bytes(buf, secret_slice(&a->private_key));
+    put_bytes(buf, SLICE_OF(a->random));
+    put_vec16(buf, gage_buf_slice(&a->token));
+    return buf_check(buf, err);
+}
+
+/* What the token repeats is read from it. */
+static gage_rc
+fill_from_token(struct agreement *a, struct gage_err *err)
+{
+    struct confirmation own;
+    TRY(get_confirmation(gage_buf_slice(&a->token), &own, err));
+    put_bytes(&a->offer, own.offer);
+    memcpy(a->share, own.share.p, sizeof a->share);
+    REQUIRE(slice_equal(own.label, gage_buf_slice(&a->label)) && own.role == role_octet(a->initiator), err,
+            GAGE_E_FORMAT, "the record of a key agreement contradicts itself");
+    return GAGE_DONE;
+}
+
+gage_rc
+agreement_get(gage_slice record, struct agreement *agreement, struct gage_err *err)
+{
+    struct reader r = read_from(record);
+    AUTO(agreement_t) a = {.agreed = false};
+    begin(&a, get_u8(&r) == 1, true);
+    put_bytes(&a.label, get_vec8(&r));
+    get_copy(&r, a.transcript, sizeof a.transcript);
+    get_copy(&r, a.private_key.b, X25519_LEN);
+    a.private_key.n = X25519_LEN;
+    get_copy(&r, a.random, sizeof a.random);
+    put_bytes(&a.token, get_vec16(&r));
+    TRY(read_end(&r, err, "the record of a key agreement"));
+    TRY(buf_check(&a.label, err));
+    TRY(buf_check(&a.token, err));
+    TRY(fill_from_token(&a, err));
+    *agreement = a;
+    memset(&a, 0, sizeof a);
     return GAGE_DONE;
 }
 

@@ -10,7 +10,8 @@
  *   PRK  = HKDF-Extract(salt, P || X25519(share, share))
  *
  * x<n> is a big-endian length of n bytes and then x. Byte-level description: doc/startgss.md, "Context key agreement".
- * The stream (label "gage-startgss-1") and pairing use this one routine. It does no I/O, and never blocks: gss_wrap,
+ * The stream (label "gage-startgss-1") and pairing use this one routine. A *carried* agreement leaves the wrapping to its caller: where the
+ * confirmations already travel inside protected messages of the context, a second gss_wrap would put its tokens out of sequence. It does no I/O, and never blocks: gss_wrap,
  * gss_unwrap and gss_pseudo_random only compute. One agreement belongs to one thread at a time. */
 #ifndef GAGE_HANDSHAKE_AGREEMENT_H
 #define GAGE_HANDSHAKE_AGREEMENT_H
@@ -24,6 +25,7 @@
 #define AGREEMENT_RANDOM_LEN 32
 /* No confirmation token is longer: its plaintext is at most 418 bytes, and no mechanism adds 600. */
 #define AGREEMENT_TOKEN_MAX 1024
+#define AGREEMENT_RECORD_MAX 1600
 
 /* What both sides must hold alike before they agree; borrowed for the call. */
 struct agreement_input {
@@ -32,12 +34,14 @@ struct agreement_input {
     gage_slice transcript; /* exactly 32 bytes: SHA-256 of what went before; the peer's must be equal */
     gage_slice offer;      /* 0 to 255 bytes of the caller's meaning; reaches the peer authenticated and confidential */
     const struct gage_rng *rng;
+    bool
+        carried; /* the caller sends and takes the confirmations inside confidential messages of this very context alone */
 };
 
 /* One run on one side. A zeroed one is valid and empty. */
 struct agreement {
     gage_buf label, offer, token, peer_offer;
-    bool initiator, agreed;
+    bool initiator, carried, agreed;
     uint8_t transcript[AGREEMENT_TRANSCRIPT_LEN];
     uint8_t share[X25519_LEN], random[AGREEMENT_RANDOM_LEN];
     gage_secret private_key, prk;
@@ -59,6 +63,11 @@ gage_rc agreement_start(struct agreement *agreement, gss_ctx_id_t context, const
  *   GAGE_E_UNSUPPORTED  not encrypted */
 gage_rc agreement_finish(struct agreement *agreement, gss_ctx_id_t context, gage_slice peer_token,
                          struct gage_err *err);
+
+/* A carried agreement that waits for its peer, as bytes that hold its private key, and back: for an exchange that outlives a process.
+ * GAGE_E_STATE after agreement_finish; GAGE_E_FORMAT. A loaded one needs agreement_cleanup. */
+gage_rc agreement_put(gage_buf *buf, const struct agreement *agreement, struct gage_err *err);
+gage_rc agreement_get(gage_slice record, struct agreement *agreement, struct gage_err *err);
 
 /* After agreement_finish: what the peer offered (borrowed until cleanup). */
 gage_slice agreement_peer_offer(const struct agreement *agreement);

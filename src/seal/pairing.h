@@ -32,6 +32,7 @@ gage_rc pairing_names(gage_slice initiator, gage_slice acceptor, uint8_t hash[SH
 /* The offer of the key agreement that makes a pairing: our week, how long we want it to last (1 second to PAIRING_VALIDITY_MAX), and H as we
  * see the names. */
 #define PAIRING_LABEL "gage-pair-1"
+#define PAIRING_LABEL_CARRIED "gage-pair-1 carried"
 #define PAIRING_OFFER_LEN (13 + SHA256_LEN)
 void pairing_offer(int64_t now, int64_t validity, const uint8_t names[SHA256_LEN], uint8_t offer[PAIRING_OFFER_LEN]);
 

@@ -103,6 +103,12 @@ gage_stream_peer(const gage_stream *s)
     return s->peer_known ? &s->peer : NULL;
 }
 
+gss_ctx_id_t
+gage_stream_context(const gage_stream *s)
+{
+    return s->phase == PHASE_OPEN ? s->step.context : GSS_C_NO_CONTEXT;
+}
+
 const char *
 gage_stream_waiting_for(const gage_stream *s)
 {

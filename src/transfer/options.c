@@ -197,6 +197,15 @@ gage_transfer_set_note(gage_transfer *transfer, gage_slice note, struct gage_err
     return GAGE_DONE;
 }
 
+gage_rc
+gage_transfer_context(gage_transfer *t, gss_ctx_id_t *context, struct gage_err *err)
+{
+    REQUIRE(t->complete && t->handshake != NULL && t->security == &transfer_gss, err, GAGE_E_STATE,
+            "the transfer has no established security context now");
+    *context = *handshake_gss_context(t->handshake);
+    return GAGE_DONE;
+}
+
 size_t
 gage_transfer_payload_size(const gage_transfer *transfer)
 {
