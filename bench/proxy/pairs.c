@@ -1,8 +1,13 @@
 /* pairs.c - whole context establishments a second: CLIENTS processes, each initiating (with its own ticket) and accepting (through whatever
- * library its environment gives it) in turn, for SECONDS.
+ * library its environment gives it) in turn, for SECONDS. They start one after the other and wait for each other before the measurement
+ * begins. Everything has a time limit, and no process outlives this one.
  *
- * usage: bench_proxy_pairs CLIENTS SECONDS default|acquired [THREADS]    prints: pairs/s, Jain's fairness, failures, slowest client's share
- *        bench_proxy_pairs burst N PATH        N processes connect to PATH at once and make a NULL call; prints how many were served */
+ * usage: bench_proxy_pairs CLIENTS SECONDS default|acquired [THREADS]
+ *            prints: pairs, seconds, Jain's fairness, failures, slowest client's share of the mean, the clients' CPU microseconds a pair
+ *        bench_proxy_pairs burst N PATH
+ *            N connections from BURST_THREADS threads of this process that begin at the same moment: all connect, then each asks for the
+ *            mechanisms (INDICATE_MECHS, as every plugin does first) and stays connected; prints how many were refused, how many were
+ *            answered, and the seconds until the last answer */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -21,11 +28,16 @@
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
 
-#define CLIENTS_MAX 1024
+#define CLIENTS_MAX 64
+#define BURST_MAX 1024
+#define BURST_THREADS 32
+#define START_SECONDS 10 /* for one client to be ready */
+#define END_SECONDS 10   /* for a last pair after the measurement */
 
 struct shared {
     volatile int ready, go, stop;
     volatile uint64_t pairs[CLIENTS_MAX], failures[CLIENTS_MAX];
+    volatile double cpu[CLIENTS_MAX]; /* seconds of each process while it was measured */
 };
 static struct shared *shared;
 static gss_cred_id_t initiator_cred, acceptor_cred;
@@ -36,6 +48,14 @@ now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double
+cpu_of_process(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -117,34 +137,68 @@ work(void *index)
 }
 
 static void
-client(size_t me, int acquired, int threads)
+client(size_t me, int acquired, int threads, unsigned limit)
 {
-    pthread_t thread[64];
+    pthread_t thread[CLIENTS_MAX];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(limit); /* whatever hangs ends */
     prepare(acquired);
-    if (!one_pair())
+    if (!one_pair() && !one_pair())
         exit(1);
     __atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
     while (!shared->go)
         usleep(1000);
+    double before = cpu_of_process();
     for (int t = 1; t < threads; t++)
         pthread_create(&thread[t], NULL, work, (void *)(uintptr_t)(me + (size_t)t));
     work((void *)(uintptr_t)me);
     for (int t = 1; t < threads; t++)
         pthread_join(thread[t], NULL);
+    shared->cpu[me] = cpu_of_process() - before;
     exit(0);
 }
 
+/* Starts one and waits until it is ready; false where it failed or took too long. */
+static int
+start_client(int index, int acquired, int threads, unsigned limit)
+{
+    double until = now() + START_SECONDS;
+    pid_t pid = fork();
+    if (pid == 0)
+        client((size_t)index * (size_t)threads, acquired, threads, limit);
+    while (pid > 0 && shared->ready <= index && now() < until) {
+        if (waitpid(pid, NULL, WNOHANG) == pid)
+            return 0;
+        usleep(500);
+    }
+    return shared->ready > index;
+}
+
+static void
+report(int n, double took)
+{
+    double sum = 0, squares = 0, failed = 0, cpu = 0, least = 1e300;
+    for (int i = 0; i < n; i++) {
+        double x = (double)shared->pairs[i];
+        sum += x;
+        squares += x * x;
+        failed += (double)shared->failures[i];
+        cpu += shared->cpu[i];
+        least = x < least ? x : least;
+    }
+    printf("%.0f %.4f %.4f %.0f %.3f %.1f\n", sum, took, squares > 0 ? sum * sum / (n * squares) : 0, failed,
+           sum > 0 ? least * n / sum : 0, sum > 0 ? cpu / sum * 1e6 : 0);
+}
+
+/* The clients end with this process (PR_SET_PDEATHSIG), whichever way it ends. */
 static int
 measure(int clients, double seconds, int acquired, int threads)
 {
-    for (int i = 0; i < clients; i++)
-        if (fork() == 0)
-            client((size_t)i * (size_t)threads, acquired, threads);
-    while (shared->ready < clients) {
-        usleep(1000);
-        int status;
-        if (waitpid(-1, &status, WNOHANG) > 0) {
-            kill(0, SIGTERM);
+    unsigned limit = (unsigned)seconds + START_SECONDS + END_SECONDS + 10;
+    alarm(limit + 5);
+    for (int i = 0; i < clients; i++) {
+        if (!start_client(i, acquired, threads, limit)) {
+            fprintf(stderr, "client %d of %d did not get ready\n", i + 1, clients);
             return 1;
         }
     }
@@ -152,64 +206,114 @@ measure(int clients, double seconds, int acquired, int threads)
     shared->go = 1;
     usleep((useconds_t)(seconds * 1e6));
     shared->stop = 1;
-    double took = now() - began, sum = 0, squares = 0, failed = 0, least = 1e300;
-    int n = clients * threads;
-    for (int i = 0; i < n; i++) {
-        double x = (double)shared->pairs[i];
-        sum += x;
-        squares += x * x;
-        failed += (double)shared->failures[i];
-        least = x < least ? x : least;
+    double took = now() - began, until = now() + END_SECONDS;
+    for (int left = clients; left > 0 && now() < until;) {
+        if (waitpid(-1, NULL, WNOHANG) > 0)
+            left--;
+        else
+            usleep(500);
     }
-    while (wait(NULL) > 0)
-        ;
-    printf("%.1f %.4f %.0f %.3f\n", sum / took, squares > 0 ? sum * sum / (n * squares) : 0, failed,
-           sum > 0 ? least * n / sum : 0);
+    report(clients * threads, took);
     return 0;
 }
 
 /* ---- the burst ---- */
 
+struct burst {
+    const char *path;
+    int count;
+    pthread_barrier_t *together;
+    int refused, answered;
+};
+
 static int
-null_call(const char *path)
+connect_once(const char *path)
 {
-    static const unsigned char call[] = {0x80, 0, 0, 40, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 6, 0x1a, 0xf0, 0, 0,
-                                         0,    1, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0,    0, 0};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    unsigned char reply[64];
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) /* as the packaged plugin: EAGAIN is a failure */
-        return 0;
-    struct pollfd p = {fd, POLLIN, 0};
-    return write(fd, call, sizeof call) == (ssize_t)sizeof call && poll(&p, 1, 15000) == 1 &&
-           read(fd, reply, sizeof reply) > 0;
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd); /* as the packaged plugin: EAGAIN is a failure */
+    return -1;
+}
+
+/* INDICATE_MECHS with an empty call context; the whole reply is read. */
+static int
+ask(int fd)
+{
+    static const unsigned char call[] = {0x80, 0, 0, 52, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 6, 0x1a,
+                                         0xf0, 0, 0, 0,  1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                         0,    0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    return write(fd, call, sizeof call) == (ssize_t)sizeof call;
+}
+
+static int
+answered(int fd, double until)
+{
+    unsigned char reply[65536];
+    size_t have = 0, want = 4;
+    while (have < want && now() < until) {
+        struct pollfd p = {fd, POLLIN, 0};
+        if (poll(&p, 1, 200) != 1)
+            continue;
+        ssize_t n = read(fd, reply + have % (sizeof reply / 2), sizeof reply / 2);
+        if (n <= 0)
+            return 0;
+        if (have < 4 && have + (size_t)n >= 4)
+            want = 4 + ((size_t)(reply[0] & 0x7f) << 24 | (size_t)reply[1] << 16 | (size_t)reply[2] << 8 | reply[3]);
+        have += (size_t)n;
+    }
+    return have >= want && want > 4;
+}
+
+static void *
+burst_thread(void *context)
+{
+    struct burst *b = context;
+    int fds[BURST_MAX];
+    pthread_barrier_wait(b->together);
+    for (int i = 0; i < b->count; i++)
+        fds[i] = connect_once(b->path);
+    for (int i = 0; i < b->count; i++)
+        if (fds[i] >= 0 && !ask(fds[i]))
+            close(fds[i]), fds[i] = -1;
+    double until = now() + 20;
+    for (int i = 0; i < b->count; i++) {
+        b->refused += fds[i] < 0;
+        b->answered += fds[i] >= 0 && answered(fds[i], until);
+    }
+    pthread_barrier_wait(b->together); /* everybody stays connected until all are through */
+    return NULL;
 }
 
 static int
 burst(int n, const char *path)
 {
-    for (int i = 0; i < n; i++) {
-        if (fork() != 0)
-            continue;
-        __atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
-        while (!shared->go)
-            usleep(20000); /* a thousand of them: wake within 20 ms of each other */
-        shared->pairs[i] = (uint64_t)null_call(path);
-        __atomic_add_fetch(&shared->stop, 1, __ATOMIC_SEQ_CST);
-        while (shared->stop < n) /* everybody stays connected */
-            usleep(50000);
-        _exit(0);
+    pthread_barrier_t together;
+    pthread_t threads[BURST_THREADS];
+    struct burst parts[BURST_THREADS];
+    int refused = 0, served = 0;
+    struct rlimit files = {BURST_MAX + 64, BURST_MAX + 64};
+    alarm(60);
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        perror("descriptors");
+    pthread_barrier_init(&together, NULL, BURST_THREADS + 1);
+    for (int i = 0; i < BURST_THREADS; i++) {
+        parts[i] = (struct burst){path, n / BURST_THREADS + (i < n % BURST_THREADS), &together, 0, 0};
+        if (pthread_create(&threads[i], NULL, burst_thread, &parts[i]) != 0)
+            return 1;
     }
-    while (shared->ready < n)
-        usleep(1000);
-    shared->go = 1;
-    while (wait(NULL) > 0)
-        ;
-    uint64_t served = 0;
-    for (int i = 0; i < n; i++)
-        served += shared->pairs[i];
-    printf("%llu\n", (unsigned long long)served);
+    pthread_barrier_wait(&together);
+    double began = now();
+    pthread_barrier_wait(&together);
+    double took = now() - began;
+    for (int i = 0; i < BURST_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        refused += parts[i].refused;
+        served += parts[i].answered;
+    }
+    printf("%d %d %.2f\n", refused, served, took);
     return 0;
 }
 
@@ -217,13 +321,12 @@ int
 main(int argc, char **argv)
 {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (argc == 4 && strcmp(argv[1], "burst") == 0 && atoi(argv[2]) <= CLIENTS_MAX)
+    if (argc == 4 && strcmp(argv[1], "burst") == 0 && atoi(argv[2]) <= BURST_MAX)
         return burst(atoi(argv[2]), argv[3]);
     int threads = argc > 4 ? atoi(argv[4]) : 1;
-    if (argc < 4 || atoi(argv[1]) * threads > CLIENTS_MAX || threads > 64) {
+    if (argc < 4 || atoi(argv[1]) < 1 || threads < 1 || atoi(argv[1]) * threads > CLIENTS_MAX) {
         fprintf(stderr, "usage: see the source's first lines\n");
         return 2;
     }
-    setpgid(0, 0);
     return measure(atoi(argv[1]), atof(argv[2]), strcmp(argv[3], "acquired") == 0, threads);
 }

@@ -1,56 +1,149 @@
-"""Context establishment through gage-proxyd, through the packaged gssproxy and without a proxy, in one run: pairs a second, the ratio to
-direct, fairness; and 1,000 clients that start at once.
+"""Context establishment through gage-proxyd, through the packaged gssproxy and without a proxy, in one run: pairs a second, how many times
+slower than direct, fairness, CPU; and 1,000 clients that start at once.
 
-usage: /usr/bin/python3 bench/proxy/run.py [SECONDS]     (the checkout built and installed by script/build)
+usage: /usr/bin/python3 bench/proxy/run.py [--quick] [--seconds N] [--limit N]      (the checkout built and installed by script/build)
+
+A pair is gss_init_sec_context, gss_accept_sec_context, gss_init_sec_context in one process, Kerberos, aes256, mutual; the initiator's ticket is
+in its cache. Through a proxy the acceptor's part goes through the packaged client plugin (proxymech.so). "default": accepting without a
+credential, which the plugin makes two calls to the daemon of; "acquired": with one acquired beforehand, one call. Direct is the same
+program without the plugin. The three take turns, so that what disturbs one disturbs all.
+CPU is microseconds a pair of the clients' processes and of the daemon: the clients' part, compared with direct's, is the price of the plugin
+itself, whichever daemon answers.
 """
+import argparse
 import os
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(CHECKOUT, "tests", "lib"), os.path.join(CHECKOUT, "tests", "live", "proxyd")]
-from daemon import PACKAGED, PROGRAM, Daemon  # noqa: E402
+from daemon import PACKAGED, Daemon  # noqa: E402
 from realm import Realm  # noqa: E402
 
 PAIRS = os.path.join(CHECKOUT, "build", "obj", "bench", "bench_proxy_pairs")
 SERVICE = "[service/test]\nmechs = krb5\neuid = 0\ncred_usage = accept\nsocket = {dir}/sock\ncred_store = keytab:{keytab}\n"
+SHAPES = ((1, 1), (8, 1), (64, 1), (1, 8))  # processes, threads of each
+SLOWER = {1: 1.5, 8: 1.6, 64: 1.6}  # bars: at most so many times slower than direct
+JAIN = 0.95
+STARTERS = 1000
 
 
-def pairs(env, clients, seconds, kind, threads=1):
-    done = subprocess.run([PAIRS, str(clients), str(seconds), kind, str(threads)], env=env, capture_output=True, text=True)
-    if done.returncode != 0:
-        return None
-    rate, fairness, failed, least = done.stdout.split()
-    return float(rate), float(fairness), int(failed), float(least)
+def say(line):
+    print(line, flush=True)
+
+
+class Library:
+    def __init__(self, name, env, daemon=None):
+        self.name, self.env, self.daemon = name, env, daemon
+
+    def daemon_cpu(self):
+        """Seconds that the daemon used so far."""
+        if self.daemon is None:
+            return 0.0
+        with open(f"/proc/{self.daemon.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Figures:
+    """What several turns of one library gave together."""
+
+    def __init__(self):
+        self.pairs = self.seconds = self.failed = self.client_us = self.daemon_s = 0.0
+        self.jain, self.least, self.error = 1.0, 1.0, None
+
+    def add(self, library, clients, threads, kind, seconds, left):
+        before = library.daemon_cpu()
+        try:
+            done = subprocess.run([PAIRS, str(clients), str(seconds), kind, str(threads)], env=library.env, capture_output=True,
+                                  text=True, timeout=max(1, min(seconds + 30, left)))
+        except subprocess.TimeoutExpired:
+            self.error = "did not end in time"
+            return
+        if done.returncode != 0:
+            self.error = (done.stderr.strip().splitlines() or ["failed"])[-1]
+            return
+        pairs, took, jain, failed, least, cpu = (float(x) for x in done.stdout.split())
+        self.pairs, self.seconds, self.failed = self.pairs + pairs, self.seconds + took, self.failed + failed
+        self.jain, self.least = min(self.jain, jain), min(self.least, least)
+        self.client_us += cpu * pairs
+        self.daemon_s += library.daemon_cpu() - before
+
+    @property
+    def rate(self):
+        return self.pairs / self.seconds if self.seconds else 0.0
+
+
+def verdict(name, clients, threads, slower, jain):
+    """The bars of gage-proxyd, reached or not."""
+    if name != "gage-proxyd" or threads > 1:
+        return ""
+    bars = [f"bar {SLOWER[clients]} {'reached' if slower <= SLOWER[clients] else 'MISSED'}"]
+    if clients > 1:
+        bars.append(f"fairness {JAIN} {'reached' if jain >= JAIN else 'MISSED'}")
+    return "  " + ", ".join(bars)
+
+
+def show(kind, clients, threads, libraries, figures):
+    base = figures["direct"].rate
+    for library in libraries:
+        f = figures[library.name]
+        label = f"{clients}" if threads == 1 else f"{threads} thr."
+        if f.error or not f.pairs:
+            say(f"{library.name:12}{label:>8}{kind:>10}   {f.error or 'no pair was made'}")
+            continue
+        slower = base / f.rate
+        say(f"{library.name:12}{label:>8}{kind:>10}{f.rate:9.0f}{slower:8.2f}{f.jain:8.3f}{f.least:7.2f}{f.failed:7.0f}"
+            f"{f.client_us / f.pairs:9.0f}{f.daemon_s / f.pairs * 1e6:9.0f}{verdict(library.name, clients, threads, slower, f.jain)}")
+
+
+def measure(libraries, seconds, rounds, end):
+    say(f"{'':12}{'clients':>8}{'cred.':>10}{'pairs/s':>9}{'slower':>8}{'Jain':>8}{'least':>7}{'failed':>7}{'cli us':>9}{'dmn us':>9}")
+    for kind in ("default", "acquired"):
+        for clients, threads in SHAPES:
+            figures = {library.name: Figures() for library in libraries}
+            for _ in range(rounds):
+                for library in libraries:
+                    left = end - time.monotonic()
+                    if left <= 1:
+                        say("stopped: the time limit is reached")
+                        return False
+                    figures[library.name].add(library, clients, threads, kind, seconds / rounds, left)
+            show(kind, clients, threads, libraries, figures)
+    return True
+
+
+def start_at_once(library):
+    try:
+        done = subprocess.run([PAIRS, "burst", str(STARTERS), library.daemon.socket], capture_output=True, text=True, timeout=60)
+        refused, served, took = done.stdout.split()
+    except (subprocess.TimeoutExpired, ValueError):
+        say(f"{library.name}: the {STARTERS} clients did not end in time")
+        return
+    bar = f"  bar: none refused, {'reached' if refused == '0' and int(served) == STARTERS else 'MISSED'}" if library.name == "gage-proxyd" else ""
+    say(f"{library.name}: of {STARTERS} clients that start at once {refused} were refused, {served} answered, in {took} s{bar}")
 
 
 def main():
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="0.8 s for each line instead of 3")
+    parser.add_argument("--seconds", type=float, help="for each line")
+    parser.add_argument("--limit", type=float, default=140, help="seconds for everything")
+    options = parser.parse_args()
+    seconds = options.seconds or (0.8 if options.quick else 3)
+    end = time.monotonic() + options.limit
     with Realm() as realm, Daemon(realm, SERVICE, settings="audit = {dir}/audit\n") as ours, \
             Daemon(realm, SERVICE, program=PACKAGED) as theirs:
-        direct = dict(realm.env, KRB5RCACHENAME="file2:" + os.path.join(realm.dir, "direct-replay"))
         ticket = realm.env["KRB5CCNAME"]
-        direct["BENCH_TICKET"] = ticket
-        libraries = (("direct", direct), ("gage-proxyd", ours.client_env(BENCH_TICKET=ticket)),
-                     ("gssproxy", theirs.client_env(BENCH_TICKET=ticket)))
-        print(f"{'':14}{'clients':>8}{'credential':>12}{'pairs/s':>10}{'x slower':>10}{'Jain':>8}{'least':>8}{'failed':>8}")
-        for kind in ("default", "acquired"):
-            for clients, threads in ((1, 1), (8, 1), (64, 1), (1, 8)):
-                base = None
-                for name, env in libraries:
-                    got = pairs(env, clients, seconds, kind, threads)
-                    label = f"{clients}" if threads == 1 else f"{threads} thr."
-                    if got is None:
-                        print(f"{name:14}{label:>8}{kind:>12}   did not complete")
-                        continue
-                    rate, fairness, failed, least = got
-                    base = base or rate
-                    print(f"{name:14}{label:>8}{kind:>12}{rate:10.0f}{base / rate if rate else 0:10.2f}{fairness:8.3f}{least:8.2f}{failed:8}",
-                          flush=True)
-        for name, daemon in (("gage-proxyd", ours), ("gssproxy", theirs)):
-            done = subprocess.run([PAIRS, "burst", "1000", daemon.socket], capture_output=True, text=True)
-            print(f"{name}: of 1000 clients that start at once, {done.stdout.strip() or '0'} were served")
+        direct = dict(realm.env, KRB5RCACHENAME="file2:" + os.path.join(realm.dir, "direct-replay"), BENCH_TICKET=ticket)
+        libraries = (Library("direct", direct), Library("gage-proxyd", ours.client_env(BENCH_TICKET=ticket), ours),
+                     Library("gssproxy", theirs.client_env(BENCH_TICKET=ticket), theirs))
+        complete = measure(libraries, seconds, 2, end)
+        for library in libraries[1:]:
+            start_at_once(library)
+    sys.exit(0 if complete else 1)
 
 
 if __name__ == "__main__":
