@@ -1,20 +1,18 @@
 /* gage seal: makes seals of files or standard input. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/seal/armor.h"
+#include "cli/seal/files.h"
 #include "cli/seal/place.h"
+#include "cli/seal/pump.h"
 #include "cli/seal/ring_file.h"
 #include "cli/terminal.h"
 
-#define PIECE ((size_t)1 << 17)
-#define OUT_MAX (8 * PIECE)
+#define SEALED_MAX PUMP_OUT /* also of a grant */
 
 struct seal_options {
     const char *to, *via, *grant, *output, *keyring;
@@ -26,46 +24,43 @@ struct run {
     const struct seal_options *options;
     gage_keyring *keyring;
     struct gage_seal_options seal;
-    gage_buf sealed, text;
+    gage_buf sealed; /* on its way to armor */
     bool into_folder;
-    uint8_t piece[PIECE];
+    struct pump pump;
+};
+
+/* ---- bytes ---- */
+
+struct sealing {
+    struct run *run;
+    gage_sealer *sealer;
+    struct armor_writer armor;
 };
 
 static gage_rc
-write_piece(struct run *run, struct armor_writer *armor, bool last, struct place *place, struct gage_err *err)
+put_piece(void *context, gage_slice bytes, gage_buf *out, struct gage_err *err)
 {
-    const gage_buf *from = &run->sealed;
-    if (run->options->armor) {
-        armor_put(armor, gage_buf_slice(&run->sealed), &run->text);
-        if (last)
-            armor_end(armor, &run->text);
-        TRY(buf_check(&run->text, err));
-        from = &run->text;
-    }
-    gage_rc rc = place == NULL ? file_write_fd(STDOUT_FILENO, "standard output", gage_buf_slice(from), err)
-                               : place_write(place, gage_buf_slice(from), err);
-    run->sealed.n = run->text.n = 0; /* ciphertext: no need to wipe */
-    return rc;
+    struct sealing *s = context;
+    if (!s->run->options->armor)
+        return gage_sealer_put(s->sealer, bytes, out, err);
+    s->run->sealed.n = 0;
+    TRY(gage_sealer_put(s->sealer, bytes, &s->run->sealed, err));
+    armor_put(&s->armor, gage_buf_slice(&s->run->sealed), out);
+    return buf_check(out, err);
 }
 
 static gage_rc
-pump(struct run *run, int fd, const char *what, gage_sealer *sealer, struct place *place, struct gage_err *err)
+put_end(void *context, gage_buf *out, bool *more, struct gage_err *err)
 {
-    struct armor_writer armor = {.begun = false};
-    ssize_t n;
-    while ((n = read(fd, run->piece, PIECE)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return gage_fail_sys(err, GAGE_E_IO, errno, "cannot read %.150s", what);
-        TRY(gage_sealer_put(sealer, gage_slice_of(run->piece, (size_t)n), &run->sealed, err));
-        TRY(write_piece(run, &armor, false, place, err));
-    }
-    for (bool more = true; more;) {
-        TRY(gage_sealer_end(sealer, &run->sealed, &more, err));
-        TRY(write_piece(run, &armor, !more, place, err));
-    }
-    return GAGE_DONE;
+    struct sealing *s = context;
+    if (!s->run->options->armor)
+        return gage_sealer_end(s->sealer, out, more, err);
+    s->run->sealed.n = 0;
+    TRY(gage_sealer_end(s->sealer, &s->run->sealed, more, err));
+    armor_put(&s->armor, gage_buf_slice(&s->run->sealed), out);
+    if (!*more)
+        armor_end(&s->armor, out);
+    return buf_check(out, err);
 }
 
 /* The grant goes out first: a seal whose grant could not be written must not exist. */
@@ -73,10 +68,17 @@ static gage_rc
 write_grant(struct run *run, gage_sealer *sealer, const char *path, struct gage_err *err)
 {
     AUTO(place_t) place = PLACE_CLOSED;
+    AUTO(gage_buf) text = GAGE_BUF(2 * SEALED_MAX);
+    struct armor_writer armor = {.begun = false};
+    run->sealed.n = 0;
     TRY(gage_sealer_grant(sealer, run->keyring, clock_now(), &run->sealed, err));
     TRY(place_open(&place, path, run->options->force, err));
-    struct armor_writer armor = {.begun = false};
-    TRY(write_piece(run, &armor, true, &place, err));
+    if (run->options->armor) {
+        armor_put(&armor, gage_buf_slice(&run->sealed), &text);
+        armor_end(&armor, &text);
+        TRY(buf_check(&text, err));
+    }
+    TRY(place_write(&place, gage_buf_slice(run->options->armor ? &text : &run->sealed), err));
     TRY(place_sync(&place, err));
     return place_commit(&place, run->options->force, true, err);
 }
@@ -112,41 +114,33 @@ typedef gage_sealer *sealer_ptr;
 GAGE_AUTO_DEFINE(sealer_ptr, gage_sealer_free)
 
 static gage_rc
-seal_one(struct run *run, int fd, const char *file, struct gage_err *err)
+seal_one(void *context, int fd, const char *file, struct gage_err *err)
 {
+    struct run *run = context;
     struct outputs out;
     AUTO(sealer_ptr) sealer = NULL;
     AUTO(place_t) place = PLACE_CLOSED;
     TRY(choose_outputs(run, file, &out, err));
     TRY(gage_sealer_new(run->keyring, &run->seal, clock_now(), &sealer, err));
-    bool granted = gage_sealer_has_grant(sealer);
+    bool granted = gage_sealer_has_grant(sealer), placed = out.seal[0] != '\0';
     REQUIRE(!granted || out.grant[0] != '\0', err, GAGE_E_USAGE,
             "the carrier proves herself with a grant here: say with --grant where it goes");
-    if (out.seal[0] != '\0')
+    if (placed)
         TRY(place_open(&place, out.seal, run->options->force, err));
-    TRY(pump(run, fd, file, sealer, out.seal[0] != '\0' ? &place : NULL, err));
+    struct sealing sealing = {.run = run, .sealer = sealer};
+    const struct pump_step step = {put_piece, put_end, &sealing, run->options->armor ? PUMP_OUT * 3 / 2 : PUMP_OUT};
+    TRY(pump_run(&run->pump, fd, file, placed ? place.fd : STDOUT_FILENO, placed ? place.target : "standard output",
+                 &step, err));
     if (granted)
         TRY(write_grant(run, sealer, out.grant, err));
-    return out.seal[0] != '\0' ? place_commit(&place, run->options->force, false, err) : GAGE_DONE;
-}
-
-static gage_rc
-seal_file(struct run *run, const char *file, struct gage_err *err)
-{
-    if (strcmp(file, "-") == 0)
-        return seal_one(run, STDIN_FILENO, "-", err);
-    AUTO(gage_fd) fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return gage_fail_sys(err, errno == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_IO, errno, "cannot open %.150s", file);
-    return seal_one(run, fd, file, err);
+    return placed ? place_commit(&place, run->options->force, false, err) : GAGE_DONE;
 }
 
 static gage_rc
 check(struct run *run, const struct operands *operands, struct gage_err *err)
 {
-    struct stat st;
     const struct seal_options *o = run->options;
-    run->into_folder = o->output != NULL && stat(o->output, &st) == 0 && S_ISDIR(st.st_mode);
+    run->into_folder = is_folder(o->output);
     REQUIRE(o->to != NULL, err, GAGE_E_USAGE, "for whom? --to PEER (gage peers lists them)");
     REQUIRE(operands->n <= 1 || o->output == NULL || run->into_folder, err, GAGE_E_USAGE,
             "several files go into a folder: --output must be one");
@@ -164,9 +158,9 @@ run_files(struct run *run, const struct operands *operands, struct gage_err *err
     TRY(party_of(o->via, &run->seal.via, &via_name, err));
     run->seal.via_name = gage_buf_slice(&via_name);
     if (operands->n == 0)
-        return seal_file(run, "-", err);
+        return with_file("-", seal_one, run, err);
     for (size_t i = 0; i < operands->n; i++)
-        TRY(seal_file(run, operands->text[i], err));
+        TRY(with_file(operands->text[i], seal_one, run, err));
     return GAGE_DONE;
 }
 
@@ -175,14 +169,14 @@ run_seal(const void *given, const struct operands *operands, struct gage_err *er
 {
     static struct run run;
     AUTO(keyring_ptr) keyring = NULL;
-    run = (struct run){.options = given, .sealed = GAGE_BUF(OUT_MAX), .text = GAGE_BUF(OUT_MAX)};
+    run.options = given;
+    run.sealed = GAGE_BUF(SEALED_MAX);
     TRY(check(&run, operands, err));
     TRY(ring_open(run.options->keyring, false, &keyring, err));
     run.keyring = keyring;
     gage_rc rc = run_files(&run, operands, err);
     gage_buf_free(&run.sealed);
-    gage_buf_free(&run.text);
-    explicit_bzero(run.piece, sizeof run.piece);
+    pump_cleanup(&run.pump);
     return rc;
 }
 

@@ -1,20 +1,18 @@
 /* gage unseal: opens seals, says what they prove, and puts the message in place whole or not at all. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/seal/armor.h"
+#include "cli/seal/files.h"
 #include "cli/seal/place.h"
+#include "cli/seal/pump.h"
 #include "cli/seal/ring_file.h"
 #include "cli/terminal.h"
 
-#define PIECE ((size_t)1 << 17)
-#define OUT_MAX (8 * PIECE)
+#define GRANT_MAX ((size_t)1 << 20) /* of the message that a proof is made of: more is no grant */
 #define SUFFIX ".seal"
 
 struct unseal_options {
@@ -29,7 +27,7 @@ struct run {
     struct gage_unseal_options unseal;
     gage_buf from, via, proof, occasion, sealed, message;
     bool into_folder;
-    uint8_t piece[PIECE];
+    struct pump pump;
 };
 
 /* One seal on its way. */
@@ -74,54 +72,57 @@ tell(struct opening *o, const char *file)
 
 /* ---- bytes ---- */
 
-static gage_rc
-emit(struct run *run, struct opening *o, struct gage_err *err)
+struct feeding {
+    struct run *run;
+    struct opening *opening;
+};
+
+/* Where what was opened goes: on, or for a proof into memory. */
+static gage_buf *
+goes_to(const struct feeding *f, gage_buf *out)
 {
-    gage_rc rc = GAGE_DONE;
-    if (run->options->prove != NULL)
-        return rc; /* gathered, to make the proof of */
-    if (o->place.fd >= 0)
-        rc = place_write(&o->place, gage_buf_slice(&run->message), err);
-    else if (run->message.n > 0)
-        rc = file_write_fd(STDOUT_FILENO, "standard output", gage_buf_slice(&run->message), err);
-    run->message.n = 0;
-    return rc;
+    return f->run->options->prove != NULL ? &f->run->message : out;
 }
 
 static gage_rc
-feed(struct run *run, struct opening *o, gage_slice piece, struct gage_err *err)
+feed(void *context, gage_slice piece, gage_buf *out, struct gage_err *err)
 {
+    struct feeding *f = context;
+    struct opening *o = f->opening;
     if (!o->looked && piece.n > 0) {
         o->armored = piece.p[0] == '-';
         o->looked = true;
     }
     if (o->armored) {
-        run->sealed.n = 0;
-        TRY(armor_get(&o->armor, piece, &run->sealed, err));
-        piece = gage_buf_slice(&run->sealed);
+        f->run->sealed.n = 0;
+        TRY(armor_get(&o->armor, piece, &f->run->sealed, err));
+        piece = gage_buf_slice(&f->run->sealed);
     }
-    TRY(gage_opener_put(o->opener, piece, &run->message, err));
-    return emit(run, o, err);
+    return gage_opener_put(o->opener, piece, goes_to(f, out), err);
 }
 
 static gage_rc
-pump(struct run *run, int fd, const char *what, struct opening *o, struct gage_err *err)
+feed_end(void *context, gage_buf *out, bool *more, struct gage_err *err)
 {
-    ssize_t n;
-    while ((n = read(fd, run->piece, PIECE)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return gage_fail_sys(err, GAGE_E_IO, errno, "cannot read %.150s", what);
-        TRY(feed(run, o, gage_slice_of(run->piece, (size_t)n), err));
-    }
+    struct feeding *f = context;
+    struct opening *o = f->opening;
+    *more = false;
     if (o->armored) {
-        run->sealed.n = 0;
-        TRY(armor_finish(&o->armor, &run->sealed, err));
-        TRY(gage_opener_put(o->opener, gage_buf_slice(&run->sealed), &run->message, err));
+        f->run->sealed.n = 0;
+        TRY(armor_finish(&o->armor, &f->run->sealed, err));
+        TRY(gage_opener_put(o->opener, gage_buf_slice(&f->run->sealed), goes_to(f, out), err));
     }
-    TRY(gage_opener_end(o->opener, &run->message, err));
-    return emit(run, o, err);
+    return gage_opener_end(o->opener, goes_to(f, out), err);
+}
+
+static gage_rc
+open_through(struct run *run, int fd, const char *file, struct opening *o, struct gage_err *err)
+{
+    struct feeding feeding = {run, o};
+    const struct pump_step step = {feed, feed_end, &feeding, PUMP_OUT};
+    bool placed = o->place.fd >= 0;
+    const char *where = !placed || o->target[0] == '\0' ? "standard output" : o->target;
+    return pump_run(&run->pump, fd, file, placed ? o->place.fd : STDOUT_FILENO, where, &step, err);
 }
 
 /* ---- into place ---- */
@@ -168,6 +169,7 @@ static gage_rc
 place_once(struct run *run, struct opening *o, struct gage_err *err)
 {
     const struct gage_seal_info *info = gage_opener_info(o->opener);
+    TRY(place_sync(&o->place, err));
     TRY(gage_once_begin(run->keyring, info, run->options->max_age, clock_now(), o->place.temporary, o->place.target,
                         err));
     gage_rc rc = place_commit(&o->place, run->options->force, true, err);
@@ -187,13 +189,13 @@ finish(struct run *run, struct opening *o, struct gage_err *err)
         return write_proof(run, err);
     if (o->target[0] == '\0')
         return o->place.fd >= 0 ? place_copy_out(&o->place, err) : GAGE_DONE;
-    TRY(place_sync(&o->place, err));
-    return options->once ? place_once(run, o, err) : place_commit(&o->place, options->force, true, err);
+    return options->once ? place_once(run, o, err) : place_commit(&o->place, options->force, false, err);
 }
 
 static gage_rc
-unseal_one(struct run *run, int fd, const char *file, struct gage_err *err)
+unseal_one(void *context, int fd, const char *file, struct gage_err *err)
 {
+    struct run *run = context;
     const struct unseal_options *options = run->options;
     AUTO(opening_t) o = {.place = PLACE_CLOSED};
     struct gage_unseal_options demand = run->unseal;
@@ -203,21 +205,10 @@ unseal_one(struct run *run, int fd, const char *file, struct gage_err *err)
     TRY(gage_opener_new(run->keyring, &demand, clock_now(), &o.opener, err));
     if (options->prove == NULL && !options->stream)
         TRY(place_open(&o.place, o.target[0] != '\0' ? o.target : NULL, options->force, err));
-    TRY(pump(run, fd, file, &o, err));
+    TRY(open_through(run, fd, file, &o, err));
     TRY(finish(run, &o, err));
     tell(&o, file);
     return GAGE_DONE;
-}
-
-static gage_rc
-unseal_file(struct run *run, const char *file, struct gage_err *err)
-{
-    if (strcmp(file, "-") == 0)
-        return unseal_one(run, STDIN_FILENO, "-", err);
-    AUTO(gage_fd) fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return gage_fail_sys(err, errno == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_IO, errno, "cannot open %.150s", file);
-    return unseal_one(run, fd, file, err);
 }
 
 /* A seal that fails does not keep the others from opening; the first failure is the run's. */
@@ -226,10 +217,10 @@ unseal_all(struct run *run, const struct operands *operands, struct gage_err *er
 {
     gage_rc first = GAGE_DONE;
     if (operands->n == 0)
-        return unseal_file(run, "-", err);
+        return with_file("-", unseal_one, run, err);
     for (size_t i = 0; i < operands->n; i++) {
         struct gage_err mine = {0};
-        gage_rc rc = unseal_file(run, operands->text[i], &mine);
+        gage_rc rc = with_file(operands->text[i], unseal_one, run, &mine);
         if (gage_ok(rc))
             continue;
         if (operands->n > 1)
@@ -248,9 +239,8 @@ unseal_all(struct run *run, const struct operands *operands, struct gage_err *er
 static gage_rc
 check(struct run *run, const struct operands *operands, struct gage_err *err)
 {
-    struct stat st;
     const struct unseal_options *o = run->options;
-    run->into_folder = o->output != NULL && stat(o->output, &st) == 0 && S_ISDIR(st.st_mode);
+    run->into_folder = is_folder(o->output);
     REQUIRE(operands->n <= 1 || o->output == NULL || run->into_folder, err, GAGE_E_USAGE,
             "several messages go into a folder: --output must be one");
     REQUIRE(o->prove == NULL || (operands->n <= 1 && o->output == NULL && !o->stream), err, GAGE_E_USAGE,
@@ -293,6 +283,7 @@ run_cleanup(struct run *run)
     gage_buf *all[] = {&run->from, &run->via, &run->proof, &run->occasion, &run->sealed, &run->message};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         gage_buf_free(all[i]);
+    pump_cleanup(&run->pump);
 }
 
 static gage_rc
@@ -300,13 +291,12 @@ run_unseal(const void *given, const struct operands *operands, struct gage_err *
 {
     static struct run run;
     AUTO(keyring_ptr) keyring = NULL;
-    run = (struct run){.options = given,
-                       .from = GAGE_BUF(GAGE_SEAL_NAME_MAX),
-                       .via = GAGE_BUF(GAGE_SEAL_NAME_MAX),
-                       .proof = GAGE_BUF(4096),
-                       .occasion = GAGE_BUF(GAGE_SEAL_OCCASION_MAX),
-                       .sealed = GAGE_BUF(OUT_MAX),
-                       .message = GAGE_BUF(OUT_MAX)};
+    run.options = given;
+    run.from = run.via = GAGE_BUF(GAGE_SEAL_NAME_MAX);
+    run.proof = GAGE_BUF(4096);
+    run.occasion = GAGE_BUF(GAGE_SEAL_OCCASION_MAX);
+    run.sealed = GAGE_BUF(PUMP_OUT);
+    run.message = GAGE_BUF(GRANT_MAX);
     TRY(check(&run, operands, err));
     TRY(ring_open(run.options->keyring, false, &keyring, err));
     run.keyring = keyring;
@@ -345,9 +335,10 @@ const struct command command_unseal = {
     .min_operands = 0,
     .max_operands = (size_t)-1,
     .summary = "open seals, and say who sealed them, when, and who was to carry them",
-    .explanation =
-        "Opens each seal, or one from standard input. Nothing reaches the output before the whole seal has "
-        "verified, unless --stream asks for it: then a cut seal is noticed only at its end, by the exit status.",
+    .explanation = "Opens each seal, or one from standard input. Nothing reaches the output before the whole seal has "
+                   "verified, unless --stream asks for it: then a cut seal is noticed only at its end, by the exit "
+                   "status. A message is forced to the disk with --once "
+                   "only.",
     .options = options,
     .options_size = sizeof(struct unseal_options),
     .run = run_unseal,

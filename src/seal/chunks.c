@@ -61,17 +61,44 @@ write_chunk(struct chunk_writer *w, size_t n, bool last, gage_buf *out)
     return GAGE_DONE;
 }
 
+/* Seals a full frame from where its data stands, without gathering it first. */
+static gage_rc
+write_full(struct chunk_writer *w, const uint8_t *data, gage_buf *out)
+{
+    static const uint8_t used[2] = {FRAME_DATA >> 8, FRAME_DATA & 0xff};
+    uint8_t iv[GCM_IV_LEN];
+    uint8_t *to = w->index < UINT32_MAX ? put_space(out, CHUNK_SEALED) : NULL;
+    if (to == NULL)
+        return gage_rc_of(GAGE_E_LIMIT);
+    chunk_iv(w->index, false, iv);
+    TRY(gcm_begin(&w->gcm, iv));
+    TRY(gcm_aad(&w->gcm, SLICE_OF(w->aad)));
+    TRY(gcm_text(&w->gcm, SLICE_OF(used), to));
+    TRY(gcm_text(&w->gcm, gage_slice_of(data, FRAME_DATA), to + sizeof used));
+    TRY(gcm_end_seal(&w->gcm, to + CHUNK_TEXT));
+    w->index++;
+    w->written += CHUNK_TEXT;
+    return GAGE_DONE;
+}
+
 gage_rc
 chunk_writer_put(struct chunk_writer *w, gage_slice data, gage_buf *out)
 {
     if (w->ended)
         return gage_rc_of(GAGE_E_STATE);
     while (data.n > 0) {
-        if (w->used == FRAME_DATA)
+        size_t n = FRAME_DATA - w->used;
+        if (w->used == FRAME_DATA) {
             TRY(write_chunk(w, CHUNK_TEXT, false, out));
-        size_t n = data.n < FRAME_DATA - w->used ? data.n : FRAME_DATA - w->used;
-        memcpy(w->frame + 2 + w->used, data.p, n);
-        w->used += n;
+            continue;
+        }
+        if (w->used == 0 && data.n > FRAME_DATA) {
+            TRY(write_full(w, data.p, out));
+        } else {
+            n = data.n < n ? data.n : n;
+            memcpy(w->frame + 2 + w->used, data.p, n);
+            w->used += n;
+        }
         data = gage_slice_of(data.p + n, data.n - n);
     }
     return GAGE_DONE;
@@ -129,23 +156,38 @@ all_zero(gage_slice bytes)
     return any == 0;
 }
 
-/* Appends a verified frame's data. After the first frame that is not full only zeros may follow. */
+/* Counts a verified frame. After the first one that is not full only zeros may follow. `data` is what stands behind the frame's length. */
+static gage_rc
+check_frame(struct chunk_reader *r, size_t prefix, size_t used, gage_slice data, struct gage_err *err)
+{
+    bool good = used <= data.n && (!r->padding || used == 0) && all_zero(gage_slice_of(data.p + used, data.n - used));
+    REQUIRE(good, err, GAGE_E_AUTH, "the seal is authentic but malformed: it was made by a faulty program");
+    if (!r->padding)
+        r->framed = r->length + prefix + used;
+    r->padding = used < FRAME_DATA;
+    r->length += prefix + data.n;
+    return GAGE_DONE;
+}
+
 static gage_rc
 take_frame(struct chunk_reader *r, gage_slice frame, gage_buf *out, struct gage_err *err)
 {
-    size_t used = frame.n < 2 ? 0 : (size_t)frame.p[0] << 8 | frame.p[1];
-    size_t from = frame.n < 2 ? 0 : 2;
-    bool good = used <= frame.n - from && (!r->padding || used == 0) &&
-                all_zero(gage_slice_of(frame.p + from + used, frame.n - from - used));
-    REQUIRE(good, err, GAGE_E_AUTH, "the seal is authentic but malformed: it was made by a faulty program");
-    if (!r->padding)
-        r->framed = r->length + from + used;
-    r->padding = used < FRAME_DATA;
-    r->length += frame.n;
-    put_bytes(out, gage_slice_of(frame.p + from, used));
+    size_t prefix = frame.n < 2 ? 0 : 2, used = prefix == 0 ? 0 : (size_t)frame.p[0] << 8 | frame.p[1];
+    gage_slice data = gage_slice_of(frame.p + prefix, frame.n - prefix);
+    TRY(check_frame(r, prefix, used, data, err));
+    put_bytes(out, gage_slice_of(data.p, used));
     return buf_check(out, err);
 }
 
+static gage_rc
+damaged(gage_rc rc, struct gage_err *err)
+{
+    REQUIRE(rc.code != GAGE_E_AUTH, err, GAGE_E_AUTH,
+            "the seal was damaged, cut or put together from others: nothing of it can be trusted");
+    return rc;
+}
+
+/* Opens the chunk that was gathered. */
 static gage_rc
 open_chunk(struct chunk_reader *r, bool last, gage_buf *out, struct gage_err *err)
 {
@@ -157,9 +199,7 @@ open_chunk(struct chunk_reader *r, bool last, gage_buf *out, struct gage_err *er
     memcpy(tag, r->sealed + n, sizeof tag);
     chunk_iv(r->index, last, iv);
     gage_rc rc = gcm_open(&r->gcm, iv, SLICE_OF(r->aad), gage_slice_of(r->sealed, n), r->sealed, tag);
-    REQUIRE(rc.code != GAGE_E_AUTH, err, GAGE_E_AUTH,
-            "the seal was damaged, cut or put together from others: nothing of it can be trusted");
-    TRY(rc);
+    TRY(damaged(rc, err));
     rc = take_frame(r, gage_slice_of(r->sealed, n), out, err);
     gage_wipe(r->sealed, n);
     r->held = 0;
@@ -167,19 +207,65 @@ open_chunk(struct chunk_reader *r, bool last, gage_buf *out, struct gage_err *er
     return rc;
 }
 
+static gage_rc
+open_steps(struct chunk_reader *r, const uint8_t *sealed, uint8_t prefix[2], uint8_t *data)
+{
+    uint8_t iv[GCM_IV_LEN];
+    chunk_iv(r->index, false, iv);
+    TRY(gcm_begin(&r->gcm, iv));
+    TRY(gcm_aad(&r->gcm, SLICE_OF(r->aad)));
+    TRY(gcm_text(&r->gcm, gage_slice_of(sealed, 2), prefix));
+    TRY(gcm_text(&r->gcm, gage_slice_of(sealed + 2, FRAME_DATA), data));
+    return gcm_end_open(&r->gcm, sealed + CHUNK_TEXT);
+}
+
+/* Opens a chunk that is certain not to be the last from where it stands, into the output itself, which has room for a full frame. */
+static gage_rc
+open_full(struct chunk_reader *r, const uint8_t *sealed, gage_buf *out, struct gage_err *err)
+{
+    uint8_t prefix[2];
+    size_t before = out->n, used = 0;
+    REQUIRE(r->index < UINT32_MAX, err, GAGE_E_AUTH, "the seal is longer than a seal can be: it is refused");
+    uint8_t *data = put_space(out, FRAME_DATA);
+    TRY(buf_check(out, err));
+    gage_rc rc = damaged(open_steps(r, sealed, prefix, data), err);
+    if (gage_ok(rc)) {
+        size_t says = (size_t)prefix[0] << 8 | prefix[1];
+        rc = check_frame(r, sizeof prefix, says, gage_slice_of(data, FRAME_DATA), err);
+        used = gage_ok(rc) ? says : 0;
+    }
+    if (used < FRAME_DATA)
+        gage_wipe(data + used, FRAME_DATA - used);
+    out->n = before + used;
+    r->index++;
+    return rc;
+}
+
+/* Takes what comes next: a whole chunk as it stands, or a part that is gathered. Returns how many bytes were taken in *taken. */
+static gage_rc
+read_some(struct chunk_reader *r, gage_slice sealed, gage_buf *out, size_t *taken, struct gage_err *err)
+{
+    if (r->held == CHUNK_SEALED)
+        TRY(open_chunk(r, false, out, err));
+    if (r->held == 0 && sealed.n > CHUNK_SEALED && out->max - out->n >= FRAME_DATA) {
+        *taken = CHUNK_SEALED;
+        return open_full(r, sealed.p, out, err);
+    }
+    *taken = sealed.n < CHUNK_SEALED - r->held ? sealed.n : CHUNK_SEALED - r->held;
+    memcpy(r->sealed + r->held, sealed.p, *taken);
+    r->held += *taken;
+    return GAGE_DONE;
+}
+
 gage_rc
 chunk_reader_put(struct chunk_reader *r, gage_slice sealed, gage_buf *out, struct gage_err *err)
 {
     REQUIRE(!r->ended, err, GAGE_E_STATE, "the seal has ended");
     while (sealed.n > 0) {
-        if (r->held == CHUNK_SEALED) {
-            gage_rc rc = open_chunk(r, false, out, err);
-            r->ended = !gage_ok(rc);
-            TRY(rc);
-        }
-        size_t n = sealed.n < CHUNK_SEALED - r->held ? sealed.n : CHUNK_SEALED - r->held;
-        memcpy(r->sealed + r->held, sealed.p, n);
-        r->held += n;
+        size_t n = 0;
+        gage_rc rc = read_some(r, sealed, out, &n, err);
+        r->ended = !gage_ok(rc);
+        TRY(rc);
         sealed = gage_slice_of(sealed.p + n, sealed.n - n);
     }
     return GAGE_DONE;

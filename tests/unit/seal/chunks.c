@@ -87,6 +87,67 @@ TEST(takes_one_byte_at_a_time)
     assert_slice_equal(gage_buf_slice(&out), gage_buf_slice(&data));
 }
 
+/* Seals in pieces of `piece` bytes. */
+static void
+seal_pieces(gage_slice data, size_t piece, gage_buf *out)
+{
+    struct chunk_writer *w = malloc(sizeof *w);
+    assert_ok(chunk_writer_init(w, &key, header));
+    for (size_t at = 0; at < data.n; at += piece)
+        assert_ok(chunk_writer_put(w, gage_slice_of(data.p + at, data.n - at < piece ? data.n - at : piece), out));
+    assert_ok(chunk_writer_end(w, out));
+    chunk_writer_cleanup(w);
+    free(w);
+}
+
+TEST(the_pieces_make_no_difference)
+{
+    static const size_t pieces[] = {4001, FRAME_DATA - 1, FRAME_DATA, FRAME_DATA + 1, 100000, 131072, 1000000};
+    AUTO(gage_buf) data = GAGE_BUF(BIG);
+    AUTO(gage_buf) whole = GAGE_BUF(2 * BIG);
+    put_pattern(&data, 3 * FRAME_DATA + 77);
+    seal_all(gage_buf_slice(&data), &whole);
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        AUTO(gage_buf) sealed = GAGE_BUF(2 * BIG);
+        AUTO(gage_buf) out = GAGE_BUF(BIG);
+        seal_pieces(gage_buf_slice(&data), pieces[i], &sealed);
+        assert_slice_equal(gage_buf_slice(&sealed), gage_buf_slice(&whole));
+        assert_ok(open_pieces(gage_buf_slice(&whole), pieces[i], header, &out));
+        assert_slice_equal(gage_buf_slice(&out), gage_buf_slice(&data));
+    }
+}
+
+TEST(needs_no_more_room_than_the_message)
+{
+    AUTO(gage_buf) data = GAGE_BUF(BIG);
+    AUTO(gage_buf) sealed = GAGE_BUF(2 * BIG);
+    put_pattern(&data, 2 * FRAME_DATA + 1);
+    seal_all(gage_buf_slice(&data), &sealed);
+    AUTO(gage_buf) exact = GAGE_BUF(2 * FRAME_DATA + 1);
+    assert_ok(open_pieces(gage_buf_slice(&sealed), sealed.n, header, &exact));
+    assert_slice_equal(gage_buf_slice(&exact), gage_buf_slice(&data));
+    AUTO(gage_buf) small = GAGE_BUF(2 * FRAME_DATA);
+    assert_code(open_pieces(gage_buf_slice(&sealed), sealed.n, header, &small), GAGE_E_LIMIT);
+}
+
+/* Chunks that lie whole in what is put are opened where they stand, into the output: what fails there leaves nothing behind. */
+TEST(a_damaged_chunk_leaves_nothing_of_itself)
+{
+    AUTO(gage_buf) data = GAGE_BUF(BIG);
+    AUTO(gage_buf) sealed = GAGE_BUF(2 * BIG);
+    put_pattern(&data, 3 * FRAME_DATA);
+    seal_all(gage_buf_slice(&data), &sealed);
+    for (size_t chunk = 0; chunk < 3; chunk++) {
+        AUTO(gage_buf) out = GAGE_BUF(2 * BIG);
+        sealed.p[chunk * CHUNK_SEALED + 30000] ^= 4;
+        assert_code(open_pieces(gage_buf_slice(&sealed), sealed.n, header, &out), GAGE_E_AUTH);
+        assert_slice_equal(gage_buf_slice(&out), gage_slice_of(data.p, chunk * FRAME_DATA));
+        for (size_t i = out.n; chunk < 2 && i < out.n + FRAME_DATA; i++)
+            assert_int_equal(out.p[i], 0);
+        sealed.p[chunk * CHUNK_SEALED + 30000] ^= 4;
+    }
+}
+
 TEST(refuses_a_flip_of_any_bit)
 {
     AUTO(gage_buf) sealed = GAGE_BUF(BIG);
@@ -190,6 +251,8 @@ TEST(a_key_steps_forward_and_never_back)
 }
 
 TEST_MAIN(CASE(opens_what_was_sealed_at_every_length_that_matters), CASE(takes_one_byte_at_a_time),
-          CASE(refuses_a_flip_of_any_bit), CASE(refuses_every_truncation_and_a_byte_too_many),
+          CASE(the_pieces_make_no_difference), CASE(needs_no_more_room_than_the_message),
+          CASE(a_damaged_chunk_leaves_nothing_of_itself), CASE(refuses_a_flip_of_any_bit),
+          CASE(refuses_every_truncation_and_a_byte_too_many),
           CASE(refuses_chunks_swapped_repeated_or_under_another_header), CASE(pads_as_padme_does_with_a_floor),
           CASE(messages_of_like_length_make_seals_of_one_length), CASE(a_key_steps_forward_and_never_back))
