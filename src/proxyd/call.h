@@ -15,6 +15,8 @@ struct peer {
     uid_t uid;
     gid_t gid;
     char program[512]; /* canonical executable; empty where it could not be read (a kernel thread) */
+    bool
+        same_program; /* it is the file that we see at that path (asked only where a service named it when the client came) */
     char selinux[256]; /* context; empty where there is none */
 };
 

@@ -275,9 +275,6 @@ apply_all(struct conf *conf, struct gage_err *err)
     }
     drop_empty_services(conf);
     REQUIRE(conf->service_count > 0, err, GAGE_E_CONFIG, "no service is configured: nothing to serve");
-    for (size_t i = 0; i < conf->service_count && conf->settings.landlock; i++)
-        REQUIRE(conf->services[i].program == NULL, err, GAGE_E_CONFIG,
-                "[service/%s] names a program, which cannot be seen with landlock = yes", conf->services[i].name);
     return check_overlap(conf, err);
 }
 

@@ -56,7 +56,7 @@ struct proxyd_settings {
     int64_t debug_level, worker_threads;
     char *run_as_user;
     int64_t max_connections, max_connections_per_uid, max_requests_per_uid, max_bytes_per_uid, idle_timeout;
-    char *state_dir, *metrics_socket, *audit, *replay_cache, *pid_file, *kernel_registration;
+    char *state_dir, *metrics_socket, *audit, *replay_cache, *pid_file, *kernel_registration, *landlock_paths;
     bool sandbox, landlock;
 };
 

@@ -4,11 +4,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "proxyd/metrics.h"
 #include "proxyd/server.h"
+#include "proxyd/witness.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
 
 #define MAX_REQUESTS_UNMATCHED 4
 #define OUT_MAX (16u << 20)  /* unread replies of one connection; past it the connection is closed */
@@ -28,17 +35,41 @@ conn_unref(struct conn *c)
 
 /* ---- coming ---- */
 
-static void
-read_program(struct peer *peer)
+static bool
+is_named(struct server *s, const char *program)
 {
-    char link[64];
-    snprintf(link, sizeof link, "/proc/%d/exe", peer->pid);
-    ssize_t n = readlink(link, peer->program, sizeof peer->program - 1);
-    peer->program[n > 0 ? n : 0] = '\0'; /* a kernel thread has none: no reason to refuse it */
+    struct epoch *e = server_epoch(s);
+    bool named = false;
+    for (size_t i = 0; i < e->conf->service_count && !named; i++)
+        named = e->conf->services[i].program != NULL && strcmp(e->conf->services[i].program, program) == 0;
+    epoch_unref(&e);
+    return named;
+}
+
+/* A kernel thread has no program: no reason to refuse it. Where the kernel can hold on to the process that connected, a number that
+ * was given to another process meanwhile is found out. */
+static void
+read_program(struct server *s, int fd, struct peer *peer)
+{
+    AUTO(gage_fd) held = -1;
+    socklen_t n = sizeof held;
+    bool holds = getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &held, &n) == 0;
+    if (!holds) {
+        held = -1;
+        if (errno != ENOPROTOOPT) /* it has ended */
+            return;
+    }
+    witness_program(peer->pid, peer->program, sizeof peer->program);
+    peer->same_program =
+        peer->program[0] != '\0' && is_named(s, peer->program) && witness_same(peer->pid, peer->program);
+    if (!holds || syscall(SYS_pidfd_send_signal, held, 0, NULL, 0) == 0 || errno == EPERM)
+        return;
+    peer->program[0] = '\0';
+    peer->same_program = false;
 }
 
 static bool
-read_peer(int fd, struct peer *peer)
+read_peer(struct server *s, int fd, struct peer *peer)
 {
     struct ucred cred;
     socklen_t n = sizeof cred;
@@ -48,7 +79,7 @@ read_peer(int fd, struct peer *peer)
     n = sizeof peer->selinux - 1;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, peer->selinux, &n) != 0)
         peer->selinux[0] = '\0';
-    read_program(peer);
+    read_program(s, fd, peer);
     return true;
 }
 
@@ -109,7 +140,7 @@ void
 conn_new(struct server *s, int fd, const char *socket)
 {
     struct conn *c = calloc(1, sizeof *c);
-    if (c == NULL || !read_peer(fd, &c->peer)) {
+    if (c == NULL || !read_peer(s, fd, &c->peer)) {
         free(c);
         close(fd);
         return;

@@ -22,6 +22,8 @@ EVENT(ev_call_failed, "call_failed", LOG_LEVEL_NOTICE, "a call ended with a GSS 
 EVENT(ev_call, "call", LOG_LEVEL_INFO, "a call was executed (debug_level 1 and more)")
 EVENT(ev_reload_failed, "reload_failed", LOG_LEVEL_ERROR, "the new configuration is wrong; the old one stays in force")
 EVENT(ev_config_warning, "config_warning", LOG_LEVEL_WARNING, "something in the configuration is ignored")
+EVENT(ev_sandbox, "sandbox", LOG_LEVEL_NOTICE,
+      "a part of the sandbox is missing, because the kernel lacks it or refuses it; serving goes on without it")
 EVENT(ev_kernel_waits, "kernel_waits", LOG_LEVEL_NOTICE,
       "the kernel's NFS server cannot be told of us until auth_rpcgss is loaded; it is tried again")
 EVENT(ev_kernel_busy, "kernel_busy", LOG_LEVEL_ERROR,

@@ -1,5 +1,6 @@
-/* gage-proxyd: purge, read, open, drop, sandbox, loop. That order is the security argument: sockets and keys are opened while we may,
- * then privileges go, then the system calls, and only then the first byte of a client is read. */
+/* gage-proxyd: purge, read, part with the witness, open, drop, sandbox, loop. That order is the security argument: the process that
+ * looks at clients' programs leaves before there are keys; sockets and keys are opened while we may; then privileges go, then system
+ * calls and paths, and only then the first byte of a client is read. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,10 +16,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proxyd/extract.h"
+#include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
 #include "proxyd/options.h"
 #include "proxyd/process.h"
 #include "proxyd/server.h"
+#include "proxyd/witness.h"
 
 #define TICK_MS 250
 #define POLLED_MAX 256
@@ -79,8 +82,8 @@ set_environment(const struct conf *conf, bool user_mode)
     if (cache != NULL)
         setenv("KRB5RCACHENAME", strcmp(cache, "none") == 0 ? "none:" : cache, 1);
     else if (!user_mode && getenv("KRB5RCACHENAME") == NULL && getenv("KRB5RCACHEDIR") == NULL && geteuid() == 0 &&
-             gage_ok(folder_make("/run/gssproxy", 0700, NULL)))
-        setenv("KRB5RCACHENAME", "file2:/run/gssproxy/replay", 1); /* tmpfs: it outlives us and not the machine */
+             gage_ok(folder_make(PROCESS_REPLAY_FOLDER, 0700, NULL)))
+        setenv("KRB5RCACHENAME", "file2:" PROCESS_REPLAY_FILE, 1);
 }
 
 static gage_rc
@@ -113,14 +116,26 @@ tell_kernel(struct daemon *d)
 }
 
 static gage_rc
-give_up_privileges(const struct proxyd_settings *settings, bool user_mode, struct gage_err *err)
+give_up_privileges(const struct daemon *d, const struct conf *conf, struct gage_err *err)
 {
+    const struct proxyd_settings *settings = &conf->settings;
     struct gage_err why;
-    if (settings->run_as_user != NULL && !user_mode)
+    if (settings->run_as_user != NULL && !d->options.user_mode)
         TRY(process_become(settings->run_as_user, settings->state_dir, err));
-    if (settings->sandbox && !gage_ok(process_sandbox(settings->landlock, &why)))
-        LOG(&ev_config_warning, F_TEXT("warning", why.text));
+    if (!settings->sandbox)
+        return GAGE_DONE;
+    if (!gage_ok(process_sandbox(&why)))
+        LOG(&ev_sandbox, F_TEXT("missing", why.text));
+    if (settings->landlock && !gage_ok(landlock_close(conf, &d->source, &why)))
+        LOG(&ev_sandbox, F_TEXT("missing", why.text));
     return GAGE_DONE;
+}
+
+/* Before any key is read: it must not have them. */
+static gage_rc
+start_witness(const struct proxyd_settings *settings, struct gage_err *err)
+{
+    return settings->sandbox || settings->run_as_user != NULL ? witness_start(settings->sandbox, err) : GAGE_DONE;
 }
 
 /* Everything up to the ready line. */
@@ -130,7 +145,9 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
     bool user_mode = d->options.user_mode;
     server.user_mode = user_mode;
     set_environment(conf, user_mode);
-    gage_rc rc = block_signals(&d->signals, err);
+    gage_rc rc = start_witness(&conf->settings, err);
+    if (gage_ok(rc))
+        rc = block_signals(&d->signals, err);
     if (gage_ok(rc))
         rc = server_init(&server, user_mode ? NULL : conf->settings.state_dir, err);
     server.user_mode = user_mode;
@@ -142,12 +159,13 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
     }
     TRY(server_apply(&server, conf, service_sockets(), err));
     struct epoch *e = server_epoch(&server);
-    rc = give_up_privileges(&e->conf->settings, user_mode, err);
+    process_write_pid(e->conf->settings.pid_file);
+    rc = give_up_privileges(d, e->conf, err);
     if (gage_ok(rc))
         rc = pool_start(&server, err);
     if (gage_ok(rc)) {
         say("Initialization complete.");
-        process_ready(e->conf->settings.pid_file);
+        process_ready();
     }
     epoch_unref(&e);
     return rc;
@@ -162,6 +180,11 @@ reload(struct daemon *d)
     struct conf *conf = NULL;
     service_reloading();
     gage_rc rc = d->options.user_mode ? GAGE_DONE : read_conf(d, &conf, &err);
+    if (gage_ok(rc) && conf != NULL) {
+        rc = landlock_admits(conf, &d->source, &err);
+        if (!gage_ok(rc))
+            conf_unref(&conf);
+    }
     if (gage_ok(rc) && conf != NULL) {
         log_warnings(conf);
         rc = server_apply(&server, conf, 0, &err);

@@ -62,14 +62,19 @@ let_go_of_output(void)
 }
 
 void
-process_ready(const char *pid_file)
+process_write_pid(const char *pid_file)
 {
     char text[16];
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (ready_pipe >= 0 && pid_file != NULL && pid_file[0] != '\0')
+        (void)file_replace(pid_file, slice_str(text), 0644, NULL);
+}
+
+void
+process_ready(void)
+{
     if (ready_pipe < 0)
         return;
-    snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (pid_file != NULL && pid_file[0] != '\0')
-        (void)file_replace(pid_file, slice_str(text), 0644, NULL);
     let_go_of_output();
     ssize_t ignored = write(ready_pipe, "", 1);
     (void)ignored;
@@ -77,18 +82,30 @@ process_ready(const char *pid_file)
     ready_pipe = -1;
 }
 
+/* What the daemon goes on writing as that user. What is not there is no failure; what cannot be had shows when it is used. */
+static void
+hand_over(const char *state_dir, uid_t uid, gid_t gid)
+{
+    static const char *const names[] = {"", "/gage-handles.key", "/gage-handles.key.lock"};
+    char path[4096];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", state_dir, names[i]);
+        (void)!lchown(path, uid, gid);
+    }
+    (void)!lchown(PROCESS_REPLAY_FOLDER, uid, gid);
+    (void)!lchown(PROCESS_REPLAY_FILE, uid, gid);
+}
+
 gage_rc
 process_become(const char *user, const char *state_dir, struct gage_err *err)
 {
-    char path[4096];
     struct passwd entry, *found = NULL;
     char buffer[16384];
     (void)getpwnam_r(user, &entry, buffer, sizeof buffer, &found);
     REQUIRE(found != NULL, err, GAGE_E_CONFIG, "run_as_user = %s: there is no such user", user);
     if (found->pw_uid == geteuid())
         return GAGE_DONE;
-    snprintf(path, sizeof path, "%s/gage-handles.key", state_dir);
-    (void)!chown(path, found->pw_uid, found->pw_gid);
+    hand_over(state_dir, found->pw_uid, found->pw_gid);
     if (initgroups(user, found->pw_gid) != 0 || setresgid(found->pw_gid, found->pw_gid, found->pw_gid) != 0 ||
         setresuid(found->pw_uid, found->pw_uid, found->pw_uid) != 0)
         return gage_fail_sys(err, GAGE_E_CONFIG, errno, "cannot become the user %s", user);

@@ -19,7 +19,7 @@ match_service(const struct conf *conf, const struct peer *peer, const char *sock
     for (size_t i = 0; i < conf->service_count; i++) {
         const struct service *s = &conf->services[i];
         if ((s->allow_any_uid || s->euid == peer->uid) && strcmp(service_socket(conf, s), socket) == 0 &&
-            (s->program == NULL || strcmp(s->program, peer->program) == 0) &&
+            (s->program == NULL || (peer->same_program && strcmp(s->program, peer->program) == 0)) &&
             (s->selinux_context == NULL || strcmp(s->selinux_context, peer->selinux) == 0))
             return s;
     }

@@ -2,13 +2,8 @@
  * threads), so the filter names what is refused: running programs, other processes' memory, mounts, modules, keys of the kernel, time,
  * and the ways to new privileges. */
 #include <errno.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "proxyd/process.h"
 
@@ -75,29 +70,10 @@ filter_calls(struct gage_err *err)
                        : gage_fail_sys(err, GAGE_E_UNSUPPORTED, -failed, "the system call filter was refused");
 }
 
-/* Landlock, where it is asked for and the kernel has it: no file may be executed, no device made, from any folder. Files stay readable
- * and writable: which caches and keytabs there are is configuration, and the user's rights decide about them. A process under Landlock
- * may not read other processes' /proc/PID/exe: `program` and the audit line's program need that, so it is not the default. */
-static gage_rc
-forbid_execution(struct gage_err *err)
-{
-    const struct landlock_ruleset_attr attr = {
-        .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK};
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
-    if (ruleset < 0)
-        return gage_fail_sys(err, GAGE_E_UNSUPPORTED, errno, "this kernel has no Landlock");
-    long failed = syscall(SYS_landlock_restrict_self, ruleset, 0);
-    int sys = errno;
-    close(ruleset);
-    return failed == 0 ? GAGE_DONE : gage_fail_sys(err, GAGE_E_UNSUPPORTED, sys, "Landlock refused the rules");
-}
-
 gage_rc
-process_sandbox(bool landlock, struct gage_err *err)
+process_sandbox(struct gage_err *err)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return gage_fail_sys(err, GAGE_E_UNSUPPORTED, errno, "no_new_privs was refused");
-    gage_rc rc = landlock ? forbid_execution(err) : GAGE_DONE;
-    TRY(filter_calls(err));
-    return rc;
+    return filter_calls(err);
 }

@@ -50,7 +50,7 @@ class Daemon:
         self.socket = os.path.join(self.dir, "sock")
         self.env = dict(realm.env, **(env or {}))
         self.env["KRB5CCNAME"] = "FILE:" + os.path.join(self.dir, "no-such-cache")
-        self.process = None
+        self.process = self.before = None  # before: called in the child, before the program runs
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -83,7 +83,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [self.program, "-i", "-c", self.path("gssproxy.conf"), "-C", self.path("conf.d"),
              "-s", self.path("default.sock"), *self.options],
-            env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=self.before)
         if self.wait:
             wait_for(lambda: self.is_ready() or self.process.poll() is not None, "ready")
             if self.process.poll() is not None:

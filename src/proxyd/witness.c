@@ -1,0 +1,176 @@
+#include "proxyd/witness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ASK_PROGRAM, ASK_SAME };
+
+struct question {
+    int kind;
+    pid_t pid;
+    char path[WITNESS_PATH_MAX];
+};
+
+struct answer {
+    bool same;
+    char path[WITNESS_PATH_MAX];
+};
+
+static int to_witness = -1;
+
+/* ---- looking ---- */
+
+static void
+read_program(pid_t pid, char *path, size_t size)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/%d/exe", pid);
+    ssize_t n = readlink(link, path, size - 1);
+    path[n > 0 && (size_t)n < size - 1 ? n : 0] = '\0'; /* one that was cut is none */
+}
+
+static bool
+identity(const char *path, struct statx *st)
+{
+    return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) == 0 && S_ISREG(st->stx_mode);
+}
+
+static bool
+runs_file(pid_t pid, const char *path)
+{
+    char link[64];
+    struct statx a, b;
+    snprintf(link, sizeof link, "/proc/%d/exe", pid);
+    return identity(link, &a) && identity(path, &b) && a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+           a.stx_dev_minor == b.stx_dev_minor;
+}
+
+static void
+look(const struct question *q, struct answer *a)
+{
+    memset(a, 0, sizeof *a);
+    if (q->kind == ASK_PROGRAM)
+        read_program(q->pid, a->path, sizeof a->path);
+    else
+        a->same = runs_file(q->pid, q->path);
+}
+
+/* ---- the process ---- */
+
+/* What looking takes of root's powers. */
+static void
+keep_two_powers(void)
+{
+    const uint32_t kept = 1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH;
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {{0}};
+    if (syscall(SYS_capget, &header, data) != 0)
+        return;
+    data[0].effective &= kept;
+    data[0].permitted &= kept;
+    data[0].inheritable = data[1].effective = data[1].permitted = data[1].inheritable = 0;
+    (void)syscall(SYS_capset, &header, data);
+}
+
+static void
+filter_calls(void)
+{
+    static const int used[] = {SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(readlink),
+                               SCMP_SYS(readlinkat),   SCMP_SYS(statx),          SCMP_SYS(exit_group),
+                               SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall)};
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    if (filter == NULL)
+        return;
+    int failed = 0;
+    for (size_t i = 0; i < sizeof used / sizeof used[0] && failed == 0; i++)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, used[i], 0);
+    if (failed == 0)
+        (void)seccomp_load(filter);
+    seccomp_release(filter);
+}
+
+static void
+serve(int fd, bool filter)
+{
+    struct question q;
+    struct answer a;
+    static const int ignored[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP}; /* it ends when its parent does */
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        signal(ignored[i], SIG_IGN);
+    dup2(fd, STDIN_FILENO);
+    (void)syscall(SYS_close_range, STDIN_FILENO + 1, ~0u, 0);
+    prctl(PR_SET_NAME, "gage-witness", 0, 0, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    keep_two_powers();
+    if (filter)
+        filter_calls();
+    while (read(STDIN_FILENO, &q, sizeof q) == sizeof q) {
+        q.path[sizeof q.path - 1] = '\0';
+        look(&q, &a);
+        if (write(STDIN_FILENO, &a, sizeof a) != sizeof a)
+            break;
+    }
+    _exit(0);
+}
+
+gage_rc
+witness_start(bool filter, struct gage_err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot make a pair of sockets");
+    pid_t child = fork();
+    if (child == 0)
+        serve(pair[1], filter);
+    close(pair[1]);
+    if (child < 0) {
+        close(pair[0]);
+        return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot start the process that looks at clients' programs");
+    }
+    to_witness = pair[0];
+    return GAGE_DONE;
+}
+
+/* ---- asking ---- */
+
+/* A witness that is gone knows nothing: no service that names a program is matched then. */
+static void
+ask(const struct question *q, struct answer *a)
+{
+    if (to_witness < 0)
+        look(q, a);
+    else if (write(to_witness, q, sizeof *q) != sizeof *q || read(to_witness, a, sizeof *a) != sizeof *a)
+        memset(a, 0, sizeof *a);
+    a->path[sizeof a->path - 1] = '\0';
+}
+
+void
+witness_program(pid_t pid, char *path, size_t size)
+{
+    struct question q = {.kind = ASK_PROGRAM, .pid = pid};
+    struct answer a;
+    ask(&q, &a);
+    snprintf(path, size, "%s", a.path);
+}
+
+bool
+witness_same(pid_t pid, const char *path)
+{
+    struct question q = {.kind = ASK_SAME, .pid = pid};
+    struct answer a;
+    if (strlen(path) >= sizeof q.path)
+        return false;
+    snprintf(q.path, sizeof q.path, "%s", path);
+    ask(&q, &a);
+    return a.same;
+}
