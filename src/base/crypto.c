@@ -2,8 +2,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-
-#include <pthread.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -12,27 +10,54 @@
 #include <openssl/rand.h>
 
 /* Fetching an algorithm by name costs more than most uses of it, so each is fetched once per process. */
-static struct algorithms {
+struct algorithms {
     EVP_MD *sha256;
     EVP_MAC *hmac;
     EVP_CIPHER *gcm128, *gcm256;
-} fetched;
-static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+};
 
 static void
-fetch_all(void)
+free_algorithms(struct algorithms *all)
 {
-    fetched.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    fetched.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    fetched.gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-    fetched.gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    EVP_MD_free(all->sha256);
+    EVP_MAC_free(all->hmac);
+    EVP_CIPHER_free(all->gcm128);
+    EVP_CIPHER_free(all->gcm256);
+    free(all);
 }
 
+static struct algorithms *
+fetch_all(void)
+{
+    struct algorithms *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    all->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    all->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    all->gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    all->gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    if (all->sha256 != NULL && all->hmac != NULL && all->gcm128 != NULL && all->gcm256 != NULL)
+        return all;
+    free_algorithms(all);
+    return NULL;
+}
+
+/* Without memory for them: a set of none, whose every use fails, and the next call tries again. */
 static const struct algorithms *
 algorithms(void)
 {
-    pthread_once(&fetch_once, fetch_all);
-    return &fetched;
+    static const struct algorithms nothing;
+    static struct algorithms *_Atomic fetched;
+    struct algorithms *all = atomic_load_explicit(&fetched, memory_order_acquire), *none = NULL;
+    if (all != NULL)
+        return all;
+    all = fetch_all();
+    if (all == NULL)
+        return &nothing;
+    if (atomic_compare_exchange_strong(&fetched, &none, all))
+        return all;
+    free_algorithms(all); /* another thread was faster */
+    return none;
 }
 
 static gage_rc
@@ -126,7 +151,8 @@ new_hmac(gage_slice key)
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithms()->hmac);
+    EVP_MAC *hmac = algorithms()->hmac;
+    EVP_MAC_CTX *ctx = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
     static const uint8_t empty = 0;
     const uint8_t *p = key.n > 0 ? key.p : &empty; /* a NULL key would mean "keep the last one" */
     if (ctx != NULL && EVP_MAC_init(ctx, p, key.n, params) != 1) {
@@ -213,26 +239,39 @@ hmac_key_parts(const struct hmac_key *key, const gage_slice *parts, size_t count
     return done_if(good);
 }
 
+/* Making a workspace costs more than two HMACs: a few are kept under a key of zeros, each in one call's hands at a time. */
+static const uint8_t no_key[SHA256_LEN];
+static EVP_MAC_CTX *_Atomic workspace[SPARES];
+
 gage_rc
 hkdf_init(struct hkdf *hkdf)
 {
-    static const uint8_t zeros[SHA256_LEN];
-    hkdf->ctx = new_hmac(SLICE_OF(zeros));
+    hkdf->ctx = NULL;
+    for (size_t i = 0; hkdf->ctx == NULL && i < SPARES; i++)
+        hkdf->ctx = atomic_exchange(&workspace[i], NULL);
+    if (hkdf->ctx == NULL)
+        hkdf->ctx = new_hmac(SLICE_OF(no_key));
     return done_if(hkdf->ctx != NULL);
 }
 
 void
 hkdf_cleanup(struct hkdf *hkdf)
 {
-    EVP_MAC_CTX_free(hkdf->ctx);
+    EVP_MAC_CTX *ctx = hkdf->ctx;
+    bool clean = ctx != NULL && EVP_MAC_init(ctx, no_key, sizeof no_key, NULL) == 1;
     hkdf->ctx = NULL;
+    for (size_t i = 0; clean && i < SPARES; i++) {
+        EVP_MAC_CTX *none = NULL;
+        if (atomic_compare_exchange_strong(&workspace[i], &none, ctx))
+            return;
+    }
+    EVP_MAC_CTX_free(ctx);
 }
 
 gage_rc
 hkdf_extract_in(struct hkdf *hkdf, gage_slice salt, gage_slice ikm, gage_secret *prk)
 {
-    static const uint8_t zeros[SHA256_LEN];
-    gage_slice key = salt.n > 0 ? salt : SLICE_OF(zeros);
+    gage_slice key = salt.n > 0 ? salt : SLICE_OF(no_key);
     bool good = EVP_MAC_init(hkdf->ctx, key.p, key.n, NULL) == 1 && hmac_run(hkdf->ctx, &ikm, 1, prk->b);
     prk->n = good ? SHA256_LEN : 0;
     return done_if(good);

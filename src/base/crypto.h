@@ -88,7 +88,7 @@ gage_rc gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice a
 
 /* One's own private key, opened for several agreements: next to the curve itself, opening is what costs most. */
 struct x25519 {
-    EVP_PKEY_CTX *derive;
+    void *exchange; /* a context of OpenSSL's provider; NULL: not open */
 };
 gage_rc x25519_open(struct x25519 *open, const gage_secret *private_key);
 void x25519_close(struct x25519 *open); /* wipes the key; one that is not open is fine */

@@ -55,7 +55,7 @@ read_first(struct reader *r, struct hkdf *work, struct otc_noise *noise, uint8_t
         return otc_fail(err, OTC_S_TRUNCATED);
     if (sealed.n > OTC_OFFER_MAX + GCM_TAG_LEN)
         return otc_fail(err, OTC_S_DAMAGED);
-    TRY(otc_noise_mix_public(noise, work, e1));
+    TRY(otc_noise_mix_public(noise, work, e1, true));
     gage_rc rc = otc_noise_open(noise, sealed, payload);
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
@@ -123,7 +123,7 @@ write_second(struct otc_noise *noise, struct hkdf *work, const uint8_t e1[X25519
     uint8_t public_key[X25519_LEN];
     AUTO(gage_buf) payload = GAGE_BUF(OTC_REPLY_LEN);
     TRY(x25519_make(env->rng, &e2, public_key, &open));
-    TRY(otc_noise_mix_public(noise, work, public_key));
+    TRY(otc_noise_mix_public(noise, work, public_key, false));
     TRY(otc_noise_mix_shared(noise, work, &open, e1, err));
     put_otc_reply(&payload, reply);
     put_u8(token, OTC_TOKEN2);

@@ -64,12 +64,14 @@ first_init(struct call *call, gss_cred_id_t cred_handle, gss_name_t target, OM_u
 {
     const struct otc_cred *cred = otc_cred_of(cred_handle);
     struct otc_ask ask = {.flags = flags, .lifetime = time_req};
+    AUTO(otc_drawn) drawn = {.left = 0};
     if (cred == NULL)
         return otc_fail(&call->err, OTC_S_NO_SECRET);
     if (call->input.n > 0)
         return otc_fail(&call->err, OTC_S_WRONG_STATE);
     TRY(otc_bindings_of(bindings, &ask.bindings, &call->err));
-    TRY(otc_initiate(cred, &ask, &call->env, &call->output, &call->context, &call->err));
+    const struct otc_env env = {otc_draw_once(&drawn), call->env.now, call->env.generation};
+    TRY(otc_initiate(cred, &ask, &env, &call->output, &call->context, &call->err));
     gage_rc rc = check_target(call->context, target, &call->err);
     if (!gage_ok(rc)) {
         otc_context_free(call->context);

@@ -48,7 +48,7 @@ write_first(struct otc_context *context, const struct otc_psk *psk, const struct
     TRY(make_hello(psk, &work, rng, &hello));
     TRY(otc_noise_begin(&context->noise, &work, &hello, psk));
     TRY(x25519_make(rng, &context->e, public_key, &context->open));
-    TRY(otc_noise_mix_public(&context->noise, &work, public_key));
+    TRY(otc_noise_mix_public(&context->noise, &work, public_key, true));
     put_u8(inner, OTC_TOKEN1);
     put_otc_hello(inner, &hello);
     put_bytes(inner, SLICE_OF(public_key));
@@ -114,8 +114,8 @@ read_second(struct otc_context *context, struct hkdf *work, gage_slice token, st
     const uint8_t *e2 = token.p + 1;
     gage_slice sealed = {e2 + X25519_LEN, token.n - 1 - X25519_LEN};
     *noise = context->noise;
-    TRY(otc_noise_mix_public(noise, work, e2));
-    if (context->open.derive == NULL) /* imported half-open */
+    TRY(otc_noise_mix_public(noise, work, e2, false));
+    if (context->open.exchange == NULL) /* imported half-open */
         TRY(x25519_open(&context->open, &context->e));
     TRY(otc_noise_mix_shared(noise, work, &context->open, e2, err));
     gage_rc rc = otc_noise_open(noise, sealed, &payload);

@@ -25,29 +25,24 @@ otc_noise_mix_hash(struct otc_noise *noise, gage_slice data)
     return sha256_parts(parts, 2, noise->h);
 }
 
-/* HKDF of Noise section 4.3: `outputs` keys of 32 bytes. */
+/* HKDF of Noise section 4.3: as many keys of 32 bytes as are wanted, the first of them the new ck. */
 static gage_rc
 mix(struct otc_noise *noise, struct hkdf *work, gage_slice input, uint8_t *out, size_t outputs)
 {
     AUTO(gage_secret) prk = {0};
+    secret_wipe(&noise->k);
     TRY(hkdf_extract_in(work, secret_slice(&noise->ck), input, &prk));
-    return hkdf_expand_in(work, secret_slice(&prk), NULL, 0, out, outputs * SHA256_LEN);
-}
-
-static gage_rc
-set_keys(struct otc_noise *noise, const uint8_t *ck, const uint8_t *k)
-{
-    TRY(secret_set(&noise->ck, gage_slice_of(ck, SHA256_LEN)));
-    return secret_set(&noise->k, gage_slice_of(k, SHA256_LEN));
+    TRY(hkdf_expand_in(work, secret_slice(&prk), NULL, 0, out, outputs * SHA256_LEN));
+    return secret_set(&noise->ck, gage_slice_of(out, SHA256_LEN));
 }
 
 gage_rc
-otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input)
+otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input, bool wanted)
 {
     uint8_t out[2 * SHA256_LEN];
-    gage_rc rc = mix(noise, work, input, out, 2);
-    if (gage_ok(rc))
-        rc = set_keys(noise, out, out + SHA256_LEN);
+    gage_rc rc = mix(noise, work, input, out, wanted ? 2 : 1);
+    if (gage_ok(rc) && wanted)
+        rc = secret_set(&noise->k, gage_slice_of(out + SHA256_LEN, SHA256_LEN));
     gage_wipe(out, sizeof out);
     return rc;
 }
@@ -55,10 +50,8 @@ otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input)
 gage_rc
 otc_noise_mix_key_and_hash(struct otc_noise *noise, struct hkdf *work, gage_slice input)
 {
-    uint8_t out[3 * SHA256_LEN];
-    gage_rc rc = mix(noise, work, input, out, 3);
-    if (gage_ok(rc))
-        rc = set_keys(noise, out, out + 2 * SHA256_LEN);
+    uint8_t out[2 * SHA256_LEN];
+    gage_rc rc = mix(noise, work, input, out, 2);
     if (gage_ok(rc))
         rc = otc_noise_mix_hash(noise, gage_slice_of(out + SHA256_LEN, SHA256_LEN));
     gage_wipe(out, sizeof out);

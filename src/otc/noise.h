@@ -22,7 +22,9 @@ GAGE_AUTO_DEFINE(otc_work, hkdf_cleanup)
 /* h = ck = the protocol's name, then MixHash(prologue). */
 gage_rc otc_noise_start(struct otc_noise *noise, gage_slice prologue);
 gage_rc otc_noise_mix_hash(struct otc_noise *noise, gage_slice data);
-gage_rc otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input);
+/* MixKey. The cipher key k is made only where it is wanted, for a payload before the next mixing; else it is left empty. */
+gage_rc otc_noise_mix_key(struct otc_noise *noise, struct hkdf *work, gage_slice input, bool wanted);
+/* MixKeyAndHash, without its k: in this pattern a MixKey follows before any payload. */
 gage_rc otc_noise_mix_key_and_hash(struct otc_noise *noise, struct hkdf *work, gage_slice input);
 /* EncryptAndHash appends ciphertext || tag; DecryptAndHash appends the text, or fails with GAGE_E_AUTH and appends nothing. */
 gage_rc otc_noise_seal(struct otc_noise *noise, gage_slice text, gage_buf *out);

@@ -38,10 +38,10 @@ otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct otc_hel
 }
 
 gage_rc
-otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN])
+otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN], bool last)
 {
     TRY(otc_noise_mix_hash(noise, gage_slice_of(e, X25519_LEN)));
-    return otc_noise_mix_key(noise, work, gage_slice_of(e, X25519_LEN));
+    return otc_noise_mix_key(noise, work, gage_slice_of(e, X25519_LEN), last);
 }
 
 gage_rc
@@ -53,7 +53,7 @@ otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, struct x25519 *
     if (rc.code == GAGE_E_AUTH)
         return otc_fail(err, OTC_S_DAMAGED);
     TRY(rc);
-    return otc_noise_mix_key(noise, work, secret_slice(&shared));
+    return otc_noise_mix_key(noise, work, secret_slice(&shared), true);
 }
 
 gage_rc

@@ -25,8 +25,8 @@ void get_otc_hello(struct reader *r, struct otc_hello *hello);
 /* Noise's start for this mechanism: prologue with OID and header, then the psk token. */
 gage_rc otc_noise_begin(struct otc_noise *noise, struct hkdf *work, const struct otc_hello *hello,
                         const struct otc_psk *psk);
-/* The e token: MixHash and MixKey of a public key, as patterns with a psk do. */
-gage_rc otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN]);
+/* The e token: MixHash and MixKey of a public key, as patterns with a psk do; `last`: the payload follows. */
+gage_rc otc_noise_mix_public(struct otc_noise *noise, struct hkdf *work, const uint8_t e[X25519_LEN], bool last);
 /* The ee token. DAMAGED where the result is all zero. */
 gage_rc otc_noise_mix_shared(struct otc_noise *noise, struct hkdf *work, struct x25519 *own,
                              const uint8_t peer[X25519_LEN], struct gage_err *err);

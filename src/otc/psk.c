@@ -1,6 +1,7 @@
 #include "otc/psk.h"
 
 #include "base/encode.h"
+#include "otc/noise.h"
 #include "otc/status.h"
 
 void
@@ -14,10 +15,14 @@ otc_psk_from_text(gage_slice text, enum otc_side side, struct otc_psk *psk, stru
 {
     AUTO(gage_buf) secret = GAGE_BUF(OTC_SECRET_LEN);
     AUTO(gage_secret) prk = {0};
+    AUTO(otc_work) work = {0};
+    const gage_slice use = SLICE_LITERAL("psk");
     if (!gage_ok(get_base64(text, &secret)) || secret.n != OTC_SECRET_LEN)
         return otc_fail(err, OTC_S_BAD_SECRET);
-    TRY(hkdf_extract(SLICE_LITERAL("gage/otc/1"), gage_buf_slice(&secret), &prk));
-    TRY(hkdf_expand_secret(secret_slice(&prk), SLICE_LITERAL("psk"), 32, &psk->key));
+    TRY(hkdf_init(&work));
+    TRY(hkdf_extract_in(&work, SLICE_LITERAL("gage/otc/1"), gage_buf_slice(&secret), &prk));
+    TRY(hkdf_expand_in(&work, secret_slice(&prk), &use, 1, psk->key.b, SHA256_LEN));
+    psk->key.n = SHA256_LEN;
     psk->side = side;
     psk->not_after = 0;
     return GAGE_DONE;

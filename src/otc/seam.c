@@ -1,6 +1,7 @@
 #include "otc/seam.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "otc/generation.h"
@@ -9,6 +10,35 @@ struct otc_env
 otc_env_now(void)
 {
     return (struct otc_env){&gage_system_rng, clock_now(), otc_generation()};
+}
+
+static gage_rc
+take_drawn(void *context, uint8_t *out, size_t n)
+{
+    struct otc_drawn *drawn = context;
+    if (n > drawn->left && n < sizeof drawn->bytes) {
+        TRY(rng_fill(&gage_system_rng, drawn->bytes, sizeof drawn->bytes));
+        drawn->left = sizeof drawn->bytes;
+    }
+    if (n > drawn->left)
+        return rng_fill(&gage_system_rng, out, n);
+    drawn->left -= n;
+    memcpy(out, drawn->bytes + drawn->left, n);
+    gage_wipe(drawn->bytes + drawn->left, n); /* nothing is given twice */
+    return GAGE_DONE;
+}
+
+const struct gage_rng *
+otc_draw_once(struct otc_drawn *drawn)
+{
+    drawn->rng = (struct gage_rng){.fill = take_drawn, .context = drawn};
+    return &drawn->rng;
+}
+
+void
+otc_drawn_cleanup(struct otc_drawn *drawn)
+{
+    gage_wipe(drawn, sizeof *drawn);
 }
 
 void

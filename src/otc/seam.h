@@ -14,6 +14,16 @@
 
 /* The system's randomness and clock, now. */
 struct otc_env otc_env_now(void);
+/* The system's randomness, drawn once for what one call needs: each draw costs as much as two HMACs. Starts zeroed; cleanup wipes. */
+struct otc_drawn {
+    struct gage_rng rng;
+    uint8_t bytes[64];
+    size_t left;
+};
+const struct gage_rng *otc_draw_once(struct otc_drawn *drawn);
+void otc_drawn_cleanup(struct otc_drawn *drawn);
+typedef struct otc_drawn otc_drawn;
+GAGE_AUTO_DEFINE(otc_drawn, otc_drawn_cleanup)
 
 /* An empty buffer, where the caller gave one; what it had is not ours. */
 void otc_clear(gss_buffer_t buffer);

@@ -1,5 +1,7 @@
 #include "unit/test.h"
 
+#include <pthread.h>
+
 #include "base/crypto.h"
 #include "base/encode.h"
 
@@ -169,6 +171,58 @@ TEST(x25519_matches_rfc_7748_and_refuses_low_order_points)
     assert_int_equal(shared.n, 0);
 }
 
+TEST(x25519_opened_once_agrees_again_and_after_a_refusal)
+{
+    AUTO(x25519_t) own = {NULL}, theirs = {NULL};
+    static const uint8_t zero[X25519_LEN];
+    gage_secret key[2] = {{.n = 0}}, shared = {0}, again = {0};
+    uint8_t public_key[2][X25519_LEN];
+    assert_ok(x25519_make(&gage_system_rng, &key[0], public_key[0], &own));
+    assert_ok(x25519_make(&gage_system_rng, &key[1], public_key[1], &theirs));
+    assert_ok(x25519_with(&own, public_key[1], &shared));
+    assert_code(x25519_with(&own, zero, &again), GAGE_E_AUTH);
+    assert_int_equal(again.n, 0);
+    assert_ok(x25519_with(&own, public_key[1], &again));
+    assert_true(secret_equal(&shared, &again));
+    assert_ok(x25519_with(&theirs, public_key[0], &again));
+    assert_true(secret_equal(&shared, &again));
+    x25519_close(&own);
+    x25519_close(&own);
+}
+
+/* Derives and agrees, over and over, on what OpenSSL keeps for all threads. */
+static void *
+derive_and_agree(void *wrong)
+{
+    gage_secret prk = {0}, key = {0}, shared = {0};
+    uint8_t okm[42], first[42], public_key[X25519_LEN];
+    const gage_slice info = SLICE_LITERAL("info");
+    for (int i = 0; i < 200; i++) {
+        bool good = gage_ok(hkdf_extract(SLICE_LITERAL("salt"), SLICE_LITERAL("ikm"), &prk)) &&
+                    gage_ok(hkdf_expand(secret_slice(&prk), &info, 1, okm, sizeof okm));
+        if (i == 0)
+            memcpy(first, okm, sizeof okm);
+        good = good && memcmp(first, okm, sizeof okm) == 0 &&
+               gage_ok(x25519_generate(&gage_system_rng, &key, public_key)) &&
+               gage_ok(x25519_shared(&key, public_key, &shared));
+        if (!good)
+            *(bool *)wrong = true;
+    }
+    return NULL;
+}
+
+TEST(threads_derive_and_agree_side_by_side)
+{
+    pthread_t thread[12]; /* more than the workspaces that are kept */
+    bool wrong[12] = {false};
+    for (size_t i = 0; i < 12; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, derive_and_agree, &wrong[i]), 0);
+    for (size_t i = 0; i < 12; i++) {
+        pthread_join(thread[i], NULL);
+        assert_false(wrong[i]);
+    }
+}
+
 TEST(random_bytes_differ)
 {
     uint8_t a[32], b[32];
@@ -180,4 +234,6 @@ TEST(random_bytes_differ)
 TEST_MAIN(CASE(sha256_and_hmac_match_their_published_vectors), CASE(a_keyed_hmac_is_the_hmac_each_time),
           CASE(hkdf_matches_rfc_5869), CASE(gcm_matches_its_published_vector_and_works_in_place),
           CASE(gcm_in_pieces_is_gcm_in_one), CASE(gcm_refuses_damage_at_every_byte_and_gives_nothing_out),
-          CASE(x25519_matches_rfc_7748_and_refuses_low_order_points), CASE(random_bytes_differ))
+          CASE(x25519_matches_rfc_7748_and_refuses_low_order_points),
+          CASE(x25519_opened_once_agrees_again_and_after_a_refusal), CASE(threads_derive_and_agree_side_by_side),
+          CASE(random_bytes_differ))
