@@ -76,7 +76,7 @@ GAGE_API gage_rc gage_keyring_remove(gage_keyring *keyring, const char *alias, s
  * attacker who takes the keyring then reads further back. */
 GAGE_API gage_rc gage_keyring_step(gage_keyring *keyring, int64_t now, struct gage_err *err);
 /* The alias of the pairing with the party of this exported name that was made last and is not over; `alias` has room for
- * GAGE_PEER_ALIAS_MAX + 1. GAGE_E_NOT_FOUND. Reads the whole keyring. */
+ * GAGE_PEER_ALIAS_MAX + 1. GAGE_E_NOT_FOUND. */
 GAGE_API gage_rc gage_keyring_find(gage_keyring *keyring, gage_slice exported, int64_t now, char *alias,
                                    struct gage_err *err);
 

@@ -10,7 +10,7 @@
 
 struct hints {
     int fd;
-    uint8_t *map; /* read and write; NULL when closed */
+    uint8_t *map; /* for reading; NULL when closed */
     size_t size;  /* bytes mapped */
 };
 #define HINTS_CLOSED ((struct hints){.fd = -1})

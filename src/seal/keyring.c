@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static gage_rc
 make_schema(struct keyring *keyring, struct gage_err *err)
@@ -19,14 +19,19 @@ make_schema(struct keyring *keyring, struct gage_err *err)
     TRY(keyring_run(keyring, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON", err));
     TRY(keyring_number(keyring, "PRAGMA user_version", &version, err));
     REQUIRE(version <= SCHEMA_VERSION, err, GAGE_E_FORMAT, "the keyring was made by a newer gage: use that one");
+    REQUIRE(version == 0 || version == SCHEMA_VERSION, err, GAGE_E_FORMAT,
+            "the keyring was made by a gage before 0.1.0: pair again, into another one");
     if (version == SCHEMA_VERSION)
         return GAGE_DONE;
-    /* slot is the key's place in the hints; a removed pairing leaves its slot, emptied, for the next one */
+    /* slot is the key's place in the hints; a removed pairing leaves its slot, emptied, for the next one. party: what the peer's exported name
+     * is looked up by (keyring_party) */
     return keyring_run(
         keyring,
         "BEGIN IMMEDIATE;"
         "CREATE TABLE IF NOT EXISTS pairing(slot INTEGER PRIMARY KEY, id BLOB UNIQUE, alias TEXT UNIQUE, record BLOB,"
-        " last_use INTEGER NOT NULL DEFAULT 0);"
+        " last_use INTEGER NOT NULL DEFAULT 0, party INTEGER);"
+        "CREATE INDEX IF NOT EXISTS pairing_party ON pairing(party);"
+        "CREATE INDEX IF NOT EXISTS pairing_empty ON pairing(slot) WHERE record IS NULL;"
         "CREATE TABLE IF NOT EXISTS generation(value INTEGER NOT NULL);"
         "INSERT INTO generation SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM generation);"
         /* seals opened with `once`: pending while a file is on its way into place */
@@ -37,7 +42,7 @@ make_schema(struct keyring *keyring, struct gage_err *err)
         "INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);"
         "CREATE TABLE IF NOT EXISTS keep(weeks INTEGER NOT NULL);"
         "INSERT INTO keep SELECT 4 WHERE NOT EXISTS (SELECT 1 FROM keep);"
-        "PRAGMA user_version=1; COMMIT",
+        "PRAGMA user_version=2; COMMIT",
         err);
 }
 

@@ -45,6 +45,9 @@ gage_rc keyring_get(struct keyring *keyring, const char *alias, int64_t now, uns
 gage_rc keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned keep,
                       struct pairing out[KEYRING_MATCHES_MAX], char aliases[][KEYRING_ALIAS_MAX + 1], size_t *count,
                       struct gage_err *err);
+/* The alias (of KEYRING_ALIAS_MAX + 1) of the pairing with the party of this exported name that was made last and is not over at `now`.
+ * GAGE_E_NOT_FOUND. */
+gage_rc keyring_alias_of(struct keyring *keyring, gage_slice exported, int64_t now, char *alias, struct gage_err *err);
 /* Walks the rows by alias; a callback that returns false ends the walk. */
 gage_rc keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
                      struct gage_err *err);

@@ -52,33 +52,44 @@ check_alias(const char *alias, struct gage_err *err)
     return GAGE_DONE;
 }
 
-static gage_rc
-insert(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err)
+gage_rc
+keyring_party(gage_slice exported, int64_t *party)
+{
+    uint8_t hash[SHA256_LEN];
+    TRY(sha256_of(exported, hash));
+    memcpy(party, hash, sizeof *party);
+    return GAGE_DONE;
+}
+
+gage_rc
+keyring_insert(struct keyring *keyring, const struct pairing *pairing, const char *alias, int64_t *slot,
+               struct gage_err *err)
 {
     STATEMENT s = NULL;
-    int64_t slot = 0;
+    int64_t party = 0;
     AUTO(gage_buf) record = GAGE_BUF(PAIRING_RECORD_MAX);
     pairing_put(&record, pairing);
     TRY(buf_check(&record, err));
+    TRY(keyring_party(gage_buf_slice(&pairing->peer), &party));
     TRY(keyring_number(
         keyring,
         "SELECT coalesce((SELECT min(slot) FROM pairing WHERE record IS NULL), (SELECT coalesce(max(slot), "
         "0) + 1 FROM pairing))",
-        &slot, err));
+        slot, err));
     TRY(keyring_prepare(
         keyring,
-        "INSERT INTO pairing(slot, id, alias, record) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(slot) DO UPDATE"
-        " SET id = ?2, alias = ?3, record = ?4, last_use = 0",
+        "INSERT INTO pairing(slot, id, alias, record, party) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(slot) DO UPDATE"
+        " SET id = ?2, alias = ?3, record = ?4, party = ?5, last_use = 0",
         &s, err));
-    sqlite3_bind_int64(s, 1, slot);
+    sqlite3_bind_int64(s, 1, *slot);
     bind_bytes(s, 2, SLICE_OF(pairing->id));
     bind_text(s, 3, alias);
     bind_bytes(s, 4, gage_buf_slice(&record));
+    sqlite3_bind_int64(s, 5, party);
     gage_rc rc = keyring_step_done(keyring, s, err);
     REQUIRE(rc.code != GAGE_E_EXISTS, err, GAGE_E_EXISTS, "there is a peer %s already (gage peers), or this pairing",
             alias);
-    TRY(rc);
-    return set_hint(keyring, slot, pairing->hint_receive, err);
+    return rc;
 }
 
 /* Runs a statement whose last parameter is the alias; one row must change. */
@@ -109,10 +120,10 @@ empty_slot(struct keyring *keyring, const char *alias, struct gage_err *err)
 {
     STATEMENT s = NULL;
     uint8_t random[HINT_KEY_LEN];
-    TRY(keyring_prepare(
-        keyring,
-        "UPDATE pairing SET id = NULL, alias = NULL, record = NULL, last_use = 0 WHERE alias = ?1 RETURNING slot", &s,
-        err));
+    TRY(keyring_prepare(keyring,
+                        "UPDATE pairing SET id = NULL, alias = NULL, record = NULL, party = NULL, last_use = 0 WHERE "
+                        "alias = ?1 RETURNING slot",
+                        &s, err));
     bind_text(s, 1, alias);
     int step = sqlite3_step(s);
     REQUIRE(step != SQLITE_DONE, err, GAGE_E_NOT_FOUND, "there is no peer of that name: gage peers lists them");
@@ -167,12 +178,14 @@ static gage_rc
 put(struct keyring *keyring, const struct pairing *pairing, const char *alias, bool replace, struct gage_err *err)
 {
     bool same, taken;
+    int64_t slot = 0;
     TRY(look_up(keyring, alias, pairing, &same, &taken, err));
     if (same)
         return GAGE_DONE;
     if (taken && replace)
         TRY(empty_slot(keyring, alias, err));
-    return insert(keyring, pairing, alias, err);
+    TRY(keyring_insert(keyring, pairing, alias, &slot, err));
+    return set_hint(keyring, slot, pairing->hint_receive, err);
 }
 
 gage_rc

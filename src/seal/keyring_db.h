@@ -39,9 +39,14 @@ gage_rc keyring_refresh_hints(struct keyring *keyring, struct gage_err *err);
 gage_rc keyring_refresh_hints_inside(struct keyring *keyring, struct gage_err *err);
 gage_rc keyring_open_hints(struct keyring *keyring, struct gage_err *err);
 
-/* Inside a transaction: the record under an alias, and storing one. */
+/* Inside a transaction: the record under an alias; a new one, in a free slot, whose hint is then to be set; storing one anew. */
 gage_rc keyring_find(struct keyring *keyring, const char *alias, int64_t *slot, struct pairing *out,
                      struct gage_err *err);
+gage_rc keyring_insert(struct keyring *keyring, const struct pairing *pairing, const char *alias, int64_t *slot,
+                       struct gage_err *err);
 gage_rc keyring_store(struct keyring *keyring, int64_t slot, const struct pairing *pairing, struct gage_err *err);
+
+/* The number by which a peer's exported name is indexed: 8 bytes of its SHA-256. Two names may share it. */
+gage_rc keyring_party(gage_slice exported, int64_t *party);
 
 #endif

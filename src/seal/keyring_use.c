@@ -120,6 +120,29 @@ keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t
 }
 
 gage_rc
+keyring_alias_of(struct keyring *keyring, gage_slice exported, int64_t now, char *alias, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    int64_t party = 0, made = -1;
+    int step;
+    TRY(keyring_party(exported, &party));
+    TRY(keyring_prepare(keyring, "SELECT alias, record FROM pairing WHERE party = ?1 AND record IS NOT NULL", &s, err));
+    sqlite3_bind_int64(s, 1, party);
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        AUTO(pairing_t) p = {.made = 0};
+        TRY(pairing_get(column_bytes(s, 1), &p, err));
+        if (!slice_equal(gage_buf_slice(&p.peer), exported) || p.until <= now || p.made < made)
+            continue;
+        made = p.made;
+        snprintf(alias, KEYRING_ALIAS_MAX + 1, "%s", (const char *)sqlite3_column_text(s, 0));
+    }
+    if (step != SQLITE_DONE)
+        return keyring_sql_fail(keyring, err);
+    REQUIRE(made >= 0, err, GAGE_E_NOT_FOUND, "there is no pairing with this party, or its time is over: pair first");
+    return GAGE_DONE;
+}
+
+gage_rc
 keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
              struct gage_err *err)
 {

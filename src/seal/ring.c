@@ -130,31 +130,9 @@ gage_keyring_list(gage_keyring *keyring, bool (*row)(void *context, const struct
     return keyring_list(ring_take(keyring, &guard), show_row, &walk, err);
 }
 
-struct find {
-    gage_slice name;
-    int64_t now, made;
-    char *alias;
-    bool found;
-};
-
-static bool
-look_at(void *context, const struct keyring_row *row)
-{
-    struct find *find = context;
-    if (!slice_equal(row->peer, find->name) || row->until <= find->now || (find->found && row->made < find->made))
-        return true;
-    find->found = true;
-    find->made = row->made;
-    snprintf(find->alias, KEYRING_ALIAS_MAX + 1, "%s", row->alias);
-    return true;
-}
-
 gage_rc
 gage_keyring_find(gage_keyring *keyring, gage_slice exported, int64_t now, char *alias, struct gage_err *err)
 {
     RING_GUARD guard = {NULL};
-    struct find find = {.name = exported, .now = now, .alias = alias};
-    TRY(keyring_list(ring_take(keyring, &guard), look_at, &find, err));
-    REQUIRE(find.found, err, GAGE_E_NOT_FOUND, "there is no pairing with this party, or its time is over: pair first");
-    return GAGE_DONE;
+    return keyring_alias_of(ring_take(keyring, &guard), exported, now, alias, err);
 }

@@ -95,6 +95,36 @@ TEST(finds_by_hint_and_by_name_what_was_added)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+TEST(finds_by_exported_name_the_pairing_made_last_that_is_not_over)
+{
+    struct keyring *k;
+    char alias[KEYRING_ALIAS_MAX + 1];
+    AUTO(pairing_t) p = {.made = 0};
+    AUTO(pairing_t) q = {.made = 0};
+    assert_ok(keyring_open(path, true, &k, NULL));
+    assert_ok(add(k, 1, "ann"));
+    make(&p, 2);
+    make(&q, 3);
+    buf_reset(&q.peer);
+    put_bytes(&q.peer, gage_buf_slice(&p.peer)); /* the same party again, later */
+    q.made = NOW + 10;
+    gage_slice name = gage_buf_slice(&p.peer);
+    assert_ok(keyring_add(k, &q, "new", NULL));
+    assert_ok(keyring_add(k, &p, "old", NULL));
+    assert_ok(keyring_alias_of(k, name, NOW, alias, NULL));
+    assert_string_equal(alias, "new");
+    assert_ok(keyring_expire(k, "new", NOW + 20, NULL));
+    assert_ok(keyring_alias_of(k, name, NOW + 20, alias, NULL));
+    assert_string_equal(alias, "old");
+    assert_ok(keyring_remove(k, "old", NULL));
+    assert_code(keyring_alias_of(k, name, NOW + 20, alias, NULL), GAGE_E_NOT_FOUND);
+    assert_ok(add(k, 2, "again")); /* into the emptied slot */
+    assert_ok(keyring_alias_of(k, name, NOW + 20, alias, NULL));
+    assert_string_equal(alias, "again");
+    assert_code(keyring_alias_of(k, SLICE_LITERAL("nobody"), NOW, alias, NULL), GAGE_E_NOT_FOUND);
+    keyring_close(&k);
+}
+
 TEST(two_open_keyrings_see_each_others_changes)
 {
     struct keyring *a, *b;
@@ -240,7 +270,9 @@ TEST(a_keyring_others_can_read_is_refused)
 }
 
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-TEST_MAIN(IN_FOLDER(finds_by_hint_and_by_name_what_was_added), IN_FOLDER(two_open_keyrings_see_each_others_changes),
-          IN_FOLDER(a_removed_slot_is_used_again), IN_FOLDER(names_are_unique_and_of_one_form),
-          IN_FOLDER(stale_or_missing_hints_are_made_anew), IN_FOLDER(a_stepped_key_is_gone_from_the_file),
-          IN_FOLDER(lists_by_name_until_told_to_stop), IN_FOLDER(a_keyring_others_can_read_is_refused))
+TEST_MAIN(IN_FOLDER(finds_by_hint_and_by_name_what_was_added),
+          IN_FOLDER(finds_by_exported_name_the_pairing_made_last_that_is_not_over),
+          IN_FOLDER(two_open_keyrings_see_each_others_changes), IN_FOLDER(a_removed_slot_is_used_again),
+          IN_FOLDER(names_are_unique_and_of_one_form), IN_FOLDER(stale_or_missing_hints_are_made_anew),
+          IN_FOLDER(a_stepped_key_is_gone_from_the_file), IN_FOLDER(lists_by_name_until_told_to_stop),
+          IN_FOLDER(a_keyring_others_can_read_is_refused))
