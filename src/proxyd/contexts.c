@@ -33,6 +33,7 @@ struct context_table {
     size_t resident, spent;
     uint64_t births, floor; /* a sealed context born at or before `floor` and not in the table is refused */
     uint8_t boot[BOOT_LEN];
+    bool keeps_half_open;
 };
 
 struct context_table *
@@ -46,6 +47,12 @@ contexts_new(void)
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->idle, NULL);
     return t;
+}
+
+void
+contexts_keep_half_open(struct context_table *table)
+{
+    table->keeps_half_open = true;
 }
 
 /* ---- the table; all with the lock held ---- */
@@ -344,7 +351,7 @@ context_close(struct call *call, struct live_context *live, bool half_open, gssx
 {
     AUTO(gss_owned_buffer) token = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor, major = GSS_S_UNAVAILABLE;
-    if (!call->service->keep_keys && !(live->resident && half_open))
+    if (!call->service->keep_keys && !(half_open && (live->resident || call->engine->contexts->keeps_half_open)))
         major = gss_export_sec_context(&minor, &live->ctx, &token);
     if (!GSS_ERROR(major)) {
         bool was_resident = live->resident;

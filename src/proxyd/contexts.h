@@ -24,6 +24,9 @@ struct live_context {
 
 struct context_table *contexts_new(void);
 void contexts_free(struct context_table **table);
+/* Half-open contexts never leave: for a process whose GSS library is itself the client of a proxy, whose plugin (gssproxy's proxymech.so)
+ * dereferences null when such a context is exported. Before any thread. */
+void contexts_keep_half_open(struct context_table *table);
 
 /* A new one, without a GSS context yet. */
 void context_begin(struct call *call, struct live_context *live);

@@ -25,6 +25,8 @@ cred_use_end(struct cred_use *use)
         warm_give(use->pool, &use->warm, true);
     if (use->own != GSS_C_NO_CREDENTIAL)
         gss_release_cred(&minor, &use->own);
+    if (use->ccache[0] != '\0')
+        memory_ccache_destroy(use->ccache);
     *use = (struct cred_use){0};
 }
 
@@ -98,7 +100,8 @@ static bool
 acquire_apart(struct call *call, const struct cred_ref *ref, struct cred_use *use)
 {
     AUTO(cred_store) store = {0};
-    return store_expand(call, &ref->spec, &store) && spec_acquire(call, &ref->spec, &store, &use->own);
+    return store_expand(call, &ref->spec, &store) && store_keep_apart(call, &ref->spec, &store, use->ccache) &&
+           spec_acquire(call, &ref->spec, &store, &use->own);
 }
 
 bool

@@ -26,6 +26,7 @@ struct cred_use {
     gss_cred_id_t own;    /* else */
     gss_cred_id_t cred;   /* what to use: one of the two */
     bool from_token;      /* the client holds its tickets */
+    char ccache[64];      /* of `own`, in memory; or empty */
 };
 typedef struct cred_use cred_use;
 void cred_use_end(struct cred_use *use);

@@ -15,6 +15,7 @@
 #include "app/service.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "proxyd/contexts.h"
 #include "proxyd/extract.h"
 #include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
@@ -78,6 +79,8 @@ set_environment(const struct conf *conf, bool user_mode)
 {
     if (!user_mode)
         setenv("GSS_USE_PROXY", "no", 1);
+    else /* the session's GSSPROXY_SOCKET is our own: the plugin would ask us again */
+        setenv("GSSPROXY_SOCKET", CONF_DEFAULT_SOCKET, 1);
     const char *cache = conf->settings.replay_cache;
     if (cache != NULL)
         setenv("KRB5RCACHENAME", strcmp(cache, "none") == 0 ? "none:" : cache, 1);
@@ -151,6 +154,8 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
     if (gage_ok(rc))
         rc = server_init(&server, user_mode ? NULL : conf->settings.state_dir, err);
     server.user_mode = user_mode;
+    if (gage_ok(rc) && user_mode && getenv("GSS_USE_PROXY") != NULL)
+        contexts_keep_half_open(server.engine.contexts);
     if (gage_ok(rc) && conf->settings.metrics_socket != NULL)
         rc = listen_open(conf->settings.metrics_socket, true, &d->metrics, err);
     if (!gage_ok(rc)) {

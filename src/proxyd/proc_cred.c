@@ -42,30 +42,38 @@ impersonate(struct call *call, const gssx_arg_acquire_cred *arg, const struct cr
            cred_export_to_gssx(call, cred, *out);
 }
 
+static bool
+add_elements(struct call *call, gss_cred_id_t cred, gss_name_t name, const struct cred_spec *wish,
+             struct cred_store *store, gss_cred_id_t *sum)
+{
+    gss_key_value_set_desc set = {(OM_uint32)store->count, store->rows};
+    for (size_t i = 0; i < wish->mech_count; i++) {
+        gss_OID mech = (gss_OID)(uintptr_t)&wish->mechs[i];
+        OM_uint32 minor, major;
+        major = i == 0 ? gss_add_cred_from(&minor, cred, name, mech, wish->usage, GSS_C_INDEFINITE, GSS_C_INDEFINITE,
+                                           &set, sum, NULL, NULL, NULL)
+                       : gss_add_cred_from(&minor, *sum, name, mech, wish->usage, GSS_C_INDEFINITE, GSS_C_INDEFINITE,
+                                           &set, NULL, NULL, NULL, NULL);
+        if (GSS_ERROR(major))
+            return status_set(&call->status, major, minor, mech);
+    }
+    return true;
+}
+
 /* Adds elements to a credential that is not the daemon's to acquire again. */
 static bool
 add_to_token(struct call *call, const gssx_arg_acquire_cred *arg, const struct cred_ref *in,
              const struct cred_spec *wish, gssx_cred **out)
 {
-    AUTO(cred_use) use = {0};
+    AUTO(cred_use) use = {0}, added = {0}; /* added: the sum, with its cache */
     AUTO(cred_store) store = {0};
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
-    AUTO(gss_cred_id_t) sum = GSS_C_NO_CREDENTIAL;
     if (!cred_begin(call, in, arg->input_cred_handle, &use) || !store_expand(call, wish, &store) ||
+        !store_keep_apart(call, wish, &store, added.ccache) ||
         (arg->desired_name != NULL && !name_from_gssx(arg->desired_name, &name, &call->status)))
         return false;
-    gss_key_value_set_desc set = {(OM_uint32)store.count, store.rows};
-    for (size_t i = 0; i < wish->mech_count; i++) {
-        gss_OID mech = (gss_OID)(uintptr_t)&wish->mechs[i];
-        OM_uint32 minor, major;
-        major = i == 0 ? gss_add_cred_from(&minor, use.cred, name, mech, wish->usage, GSS_C_INDEFINITE,
-                                           GSS_C_INDEFINITE, &set, &sum, NULL, NULL, NULL)
-                       : gss_add_cred_from(&minor, sum, name, mech, wish->usage, GSS_C_INDEFINITE, GSS_C_INDEFINITE,
-                                           &set, NULL, NULL, NULL, NULL);
-        if (GSS_ERROR(major))
-            return status_set(&call->status, major, minor, mech);
-    }
-    return new_cred(call, out) && cred_export_to_gssx(call, sum, *out);
+    return add_elements(call, use.cred, name, wish, &store, &added.own) && new_cred(call, out) &&
+           cred_export_to_gssx(call, added.own, *out);
 }
 
 static bool

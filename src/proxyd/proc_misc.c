@@ -94,7 +94,8 @@ store_now(struct store_job *job)
 }
 
 /* Only this thread's ids change: the raw system calls do that, the library's wrappers would change the whole process. The thread ends
- * afterwards and nothing else runs in it. */
+ * afterwards and nothing else runs in it. The effective ids decide about files and peers; real and saved ones stay, because whoever
+ * shares those with a thread may end the process that it is part of (kill(2)). */
 static void *
 store_as_user(void *context)
 {
@@ -104,8 +105,8 @@ store_as_user(void *context)
     char buffer[16384];
     (void)getpwuid_r(uid, &entry, buffer, sizeof buffer, &found);
     gid_t gid = found != NULL ? found->pw_gid : job->call->peer->gid;
-    if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, gid, gid, gid) != 0 ||
-        syscall(SYS_setresuid, uid, uid, uid) != 0) {
+    if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, -1, gid, -1) != 0 ||
+        syscall(SYS_setresuid, -1, uid, -1) != 0) {
         job->good = status_fail(&job->call->status, GSS_S_UNAUTHORIZED, errno,
                                 "the daemon cannot write as uid %u: it runs without that privilege", uid);
         return NULL;

@@ -73,15 +73,23 @@ s4u_acquire(struct call *call, gss_name_t user, gss_cred_usage_t usage, gss_OID_
     return delegate_to_self(call, service, as_user, self, cred);
 }
 
+/* Only the client whose uid is euid is trusted, whoever else the service lets in. */
+static bool
+trusted(const struct call *call)
+{
+    return call->service->trusted && call->peer->uid == call->service->euid;
+}
+
 bool
 s4u_impersonate(struct call *call, gss_cred_id_t impersonator, gss_name_t user, gss_OID_set mechs, gss_cred_id_t *cred)
 {
     const struct service *s = call->service;
     OM_uint32 minor, major;
-    if (!s->allow_protocol_transition && !s->trusted)
-        return status_fail(&call->status, GSS_S_UNAUTHORIZED, EPERM,
-                           "service %s may not impersonate: it has neither allow_protocol_transition nor trusted",
-                           s->name);
+    if (!s->allow_protocol_transition && !trusted(call))
+        return status_fail(
+            &call->status, GSS_S_UNAUTHORIZED, EPERM,
+            "service %s may not impersonate: it has neither allow_protocol_transition nor trusted for this uid",
+            s->name);
     major = gss_acquire_cred_impersonate_name(&minor, impersonator, user, GSS_C_INDEFINITE, mechs, GSS_C_INITIATE, cred,
                                               NULL, NULL);
     return status_set(&call->status, major, minor, &mech_oid_krb5);
@@ -106,7 +114,7 @@ s4u_allowed(struct call *call, gss_cred_id_t cred, gss_name_t target)
     const struct service *s = call->service;
     AUTO(gss_buffer_set_t) found = GSS_C_NO_BUFFER_SET;
     OM_uint32 minor;
-    if (s->trusted || s->impersonate || s->allow_constrained_delegation ||
+    if (trusted(call) || s->impersonate || s->allow_constrained_delegation ||
         (s->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) == 0)
         return true;
     OM_uint32 major = gss_inquire_cred_by_oid(&minor, cred, (gss_OID)(uintptr_t)GSS_KRB5_GET_CRED_IMPERSONATOR, &found);

@@ -332,6 +332,17 @@ store_expand(struct call *call, const struct cred_spec *spec, struct cred_store 
     return true;
 }
 
+bool
+store_keep_apart(struct call *call, const struct cred_spec *spec, struct cred_store *store, char name[64])
+{
+    name[0] = '\0';
+    if (store->count == 0 || spec->usage == GSS_C_ACCEPT || store_find(store, "ccache") != NULL ||
+        (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) == 0)
+        return true;
+    memory_ccache_name(name, 64);
+    return store_set(call, store, "ccache", name);
+}
+
 /* ---- acquiring ---- */
 
 bool

@@ -50,6 +50,9 @@ typedef struct cred_store cred_store;
 GAGE_AUTO_DEFINE(cred_store, store_free)
 bool store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store);
 const char *store_find(const struct cred_store *store, const char *key);
+/* Where tickets of the spec would go to a cache that the store does not name (the daemon's own default one), names one in memory that
+ * nothing else uses, and writes its name to `name` (64 bytes; else empty). End it with memory_ccache_destroy. */
+bool store_keep_apart(struct call *call, const struct cred_spec *spec, struct cred_store *store, char name[64]);
 /* Adds a row; replaces one of the same key. */
 bool store_set(struct call *call, struct cred_store *store, const char *key, const char *value);
 

@@ -95,13 +95,6 @@ end_of(const gssx_cred *described, int64_t now)
     return least == UINT32_MAX ? 0 : now + (int64_t)least;
 }
 
-static bool
-needs_memory_ccache(const struct call *call, const struct cred_spec *spec, const struct cred_store *store)
-{
-    return store->count > 0 && spec->usage != GSS_C_ACCEPT && store_find(store, "ccache") == NULL &&
-           (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) != 0;
-}
-
 /* A credential got by impersonation is copied from this rather than asked of the KDC again. */
 static bool
 keep_copy(struct call *call, gss_cred_id_t cred, gage_buf *copy)
@@ -120,12 +113,8 @@ bool
 warm_make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e)
 {
     AUTO(gss_cred_id_t) cred = GSS_C_NO_CREDENTIAL;
-    if (needs_memory_ccache(call, spec, store)) {
-        memory_ccache_name(e->ccache, sizeof e->ccache);
-        if (!store_set(call, store, "ccache", e->ccache))
-            return false;
-    }
-    if (!spec_acquire(call, spec, store, &cred) || !cred_describe(cred, &e->described, &call->status))
+    if (!store_keep_apart(call, spec, store, e->ccache) || !spec_acquire(call, spec, store, &cred) ||
+        !cred_describe(cred, &e->described, &call->status))
         return false;
     if (spec->impersonate && !keep_copy(call, cred, &e->copy))
         return false;

@@ -137,6 +137,25 @@ class Daemon:
         return run_client(command, *args, env=env or self.client_env(**more))
 
 
+    def scripts(self):
+        """The modules of these tests where any uid can read them: the checkout may lie in somebody's home."""
+        there = self.path("scripts")
+        if not os.path.isdir(there):
+            os.mkdir(there, 0o755)
+            for folder in (HERE, os.path.join(HERE, "../../lib")):
+                for name in os.listdir(folder):
+                    if name.endswith(".py"):
+                        shutil.copy(os.path.join(folder, name), there)
+        return there
+
+    def python_as(self, uid, source, *args, **env):
+        """Starts Python source as another uid; its output is to be read by the caller."""
+        source = f"import sys; sys.path.insert(0, {self.scripts()!r})\n" + source
+        return subprocess.Popen([sys.executable, "-c", source, *map(str, args)], user=uid, group=uid, extra_groups=[], text=True,
+                                env=dict(self.realm.env, PYTHONDONTWRITEBYTECODE="1", **env), stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 def run_client(command, *args, env, uid=None, check=True):
     script = [sys.executable, os.path.join(HERE, "client.py"), command, *args]
     done = subprocess.run(script, env=env, capture_output=True, text=True, timeout=120,
