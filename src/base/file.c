@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/draft.h"
+
 #define LOCK_TRIES 100
 
 gage_rc
@@ -112,17 +114,32 @@ file_replace(const char *path, gage_slice bytes, mode_t mode, struct gage_err *e
     return sync_parent(path, err);
 }
 
+static gage_rc
+write_draft(const draft *d, const char *path, gage_slice bytes, mode_t mode, struct gage_err *err)
+{
+    TRY(file_write_fd(d->fd, path, bytes, err));
+    if (fchmod(d->fd, mode) != 0 || fsync(d->fd) != 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot write %s", path);
+    return GAGE_DONE;
+}
+
 gage_rc
 file_install(const char *path, gage_slice bytes, mode_t mode, struct gage_err *err)
 {
-    char temporary[PATH_MAX];
-    TRY(write_temporary(path, bytes, mode, temporary, err));
-    int sys = link(temporary, path) == 0 ? 0 : errno;
-    unlink(temporary);
+    char where[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    AUTO(draft) d = DRAFT_CLOSED;
+    TRY(folder_of(path, where, err));
+    AUTO(gage_fd) folder = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot create %s", path);
+    TRY(draft_open(folder, where, &d, err));
+    TRY(write_draft(&d, path, bytes, mode, err));
+    int sys = draft_link(&d, slash != NULL ? slash + 1 : path);
     REQUIRE(sys != EEXIST, err, GAGE_E_EXISTS, "%s exists already; nothing was overwritten", path);
-    if (sys != 0)
-        return gage_fail_sys(err, GAGE_E_IO, sys, "cannot put %s in place", path);
-    return sync_parent(path, err);
+    if (sys != 0 || fsync(folder) != 0)
+        return gage_fail_sys(err, GAGE_E_IO, sys != 0 ? sys : errno, "cannot put %s in place", path);
+    return GAGE_DONE;
 }
 
 gage_rc

@@ -17,7 +17,7 @@ gage_rc file_write_fd(int fd, const char *what, gage_slice bytes, struct gage_er
 /* Replaces or creates the file: temporary file in the same folder, fsync, rename, fsync of the folder. After a crash the
  * file holds either the old or the new bytes, whole; once this returns done, the new ones. */
 gage_rc file_replace(const char *path, gage_slice bytes, mode_t mode, struct gage_err *err);
-/* Creates the file with these bytes, or GAGE_E_EXISTS: temporary file, fsync, link, fsync of the folder. Never overwrites. */
+/* Creates the file with these bytes, or GAGE_E_EXISTS: a draft (base/draft.h), fsync, link, fsync of the folder. Never overwrites. */
 gage_rc file_install(const char *path, gage_slice bytes, mode_t mode, struct gage_err *err);
 /* Removes the file durably; a file that is not there is fine. */
 gage_rc file_remove(const char *path, struct gage_err *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/draft.h"
 #include "base/encode.h"
 
 void
@@ -66,12 +67,9 @@ output_check_name(gage_slice name, struct gage_err *err)
 {
     REQUIRE(name.n > 0 && name.n <= OUTPUT_NAME_MAX && utf8_printable(name) && memchr(name.p, '/', name.n) == NULL &&
                 !slice_equal(name, SLICE_LITERAL(".")) && !slice_equal(name, SLICE_LITERAL("..")),
-            err, GAGE_E_REFUSED,
-            "the sender gave the file a name that is no plain file name: choose one with --output");
+            err, GAGE_E_REFUSED, "the sender gave the file a name that is no plain file name");
     REQUIRE(name.p[0] != '.', err, GAGE_E_REFUSED,
-            "the sender gave the file a name that begins with a dot, which may change how your account behaves: choose "
-            "a name with "
-            "--output");
+            "the sender gave the file a name that begins with a dot, which may change how your account behaves");
     return GAGE_DONE;
 }
 
@@ -105,78 +103,15 @@ output_check_free(const output *out, struct gage_err *err)
     return GAGE_DONE;
 }
 
-/* A file in the folder that has no final name yet: none at all, or a temporary one where the file system cannot do that. */
-typedef struct {
-    int folder, fd;
-    char name[48]; /* empty: none */
-} draft;
-
-static void
-draft_free(draft *d)
-{
-    if (d->name[0] != '\0')
-        unlinkat(d->folder, d->name, 0);
-    gage_close_fd(&d->fd);
-}
-GAGE_AUTO_DEFINE(draft, draft_free)
-
-static gage_rc
-random_name(char name[48], struct gage_err *err)
-{
-    uint8_t random[8];
-    AUTO(gage_buf) hex = GAGE_BUF(32);
-    TRY(rng_fill(&gage_system_rng, random, sizeof random));
-    put_hex(&hex, SLICE_OF(random));
-    snprintf(name, 48, ".gage-%.16s", (const char *)hex.p);
-    return GAGE_DONE;
-}
-
-static gage_rc
-draft_open(const output *out, draft *d, struct gage_err *err)
-{
-    d->folder = out->folder;
-    d->fd = openat(out->folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-    if (d->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
-        char name[48];
-        TRY(random_name(name, err));
-        d->fd = openat(out->folder, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
-        if (d->fd >= 0)
-            memcpy(d->name, name, sizeof name);
-    }
-    if (d->fd < 0)
-        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot create a file in %s", out->folder_path);
-    return GAGE_DONE;
-}
-
-/* Gives the draft a further name; 0 or errno. */
-static int
-draft_link(const draft *d, const char *name)
-{
-    char from[64];
-    if (d->name[0] != '\0')
-        return linkat(d->folder, d->name, d->folder, name, 0) == 0 ? 0 : errno;
-    snprintf(from, sizeof from, "/proc/self/fd/%d", d->fd);
-    return linkat(AT_FDCWD, from, d->folder, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
-}
-
-/* rename(2) needs a name to rename. */
 static gage_rc
 replace(const output *out, draft *d, struct gage_err *err)
 {
     struct stat st;
     REQUIRE(fstatat(out->folder, out->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode), err, GAGE_E_EXISTS,
             "%s is a folder: nothing was replaced", out->name);
-    if (d->name[0] == '\0') {
-        char name[48];
-        TRY(random_name(name, err));
-        int sys = draft_link(d, name);
-        if (sys != 0)
-            return gage_fail_sys(err, GAGE_E_IO, sys, "cannot put a file into %s", out->folder_path);
-        memcpy(d->name, name, sizeof name);
-    }
-    if (renameat(out->folder, d->name, out->folder, out->name) != 0)
-        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot replace %s in %s", out->name, out->folder_path);
-    d->name[0] = '\0';
+    int sys = draft_rename(d, out->name);
+    if (sys != 0)
+        return gage_fail_sys(err, GAGE_E_IO, sys, "cannot replace %s in %s", out->name, out->folder_path);
     return GAGE_DONE;
 }
 
@@ -184,10 +119,8 @@ static gage_rc
 link_final(const output *out, draft *d, struct gage_err *err)
 {
     int sys = draft_link(d, out->name);
-    REQUIRE(
-        sys != EEXIST, err, GAGE_E_EXISTS,
-        "%s exists already in %s: nothing was overwritten; choose another name with --output, or --force to replace it",
-        out->name, out->folder_path);
+    REQUIRE(sys != EEXIST, err, GAGE_E_EXISTS, "%s exists already in %s: nothing was overwritten", out->name,
+            out->folder_path);
     if (sys != 0)
         return gage_fail_sys(err, GAGE_E_IO, sys, "cannot put %s into %s", out->name, out->folder_path);
     return GAGE_DONE;
@@ -196,8 +129,8 @@ link_final(const output *out, draft *d, struct gage_err *err)
 gage_rc
 output_install(const output *out, gage_slice content, mode_t mode, bool force, struct gage_err *err)
 {
-    AUTO(draft) d = {.fd = -1};
-    TRY(draft_open(out, &d, err));
+    AUTO(draft) d = DRAFT_CLOSED;
+    TRY(draft_open(out->folder, out->folder_path, &d, err));
     TRY(file_write_fd(d.fd, out->name, content, err));
     if (fchmod(d.fd, mode & 0777) != 0 || fsync(d.fd) != 0)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot write %s into %s", out->name, out->folder_path);
