@@ -340,6 +340,7 @@ struct gage_transfer_status {
     const char *title, *format, *peer;
     const char *digits;       /* "123456" once known, else "" */
     int64_t created, expires; /* expires: as the relay confirmed it; 0 where unknown */
+    int64_t waits_until;      /* when this side gives up: `expires`, or 7 days after `created` where that is unknown */
     size_t size;              /* of the content, where known */
     uint32_t attempt;         /* of the handshake; more than 1 only with time-bound mechanisms */
     bool released, done;

@@ -135,10 +135,16 @@ end_deletion(gage_transfer *t)
         make_dirty(t);
 }
 
+int64_t
+waits_until(const gage_transfer *t)
+{
+    return t->expires > 0 ? t->expires : t->created + UNTOLD_SECONDS;
+}
+
 static void
 note_late(gage_transfer *t)
 {
-    if (t->expires > 0 && t->now > t->expires)
+    if (t->now > waits_until(t))
         t->late++;
 }
 
@@ -223,6 +229,8 @@ gone(gage_transfer *t)
 {
     if (t->expires > 0 && t->now >= t->expires)
         stop(t, GAGE_REASON_EXPIRED, NULL);
+    else if (t->role == PACKET_RECEIVER && t->digits[0] != '\0')
+        stop(t, GAGE_REASON_GONE, "the sender ended it: perhaps the digits there were others");
     else
         stop(t, GAGE_REASON_GONE, NULL);
 }
@@ -239,6 +247,10 @@ confirm_put(gage_transfer *t)
     }
     set_phase(t, PHASE_AWAIT);
     t->look = t->version == 0;
+    if (sender_asks_digits(t)) {
+        set_phase(t, PHASE_ASK_DIGITS);
+        make_dirty(t);
+    }
 }
 
 static gage_rc

@@ -115,6 +115,18 @@ take_nonce(gage_transfer *t, const struct message *message, struct gage_err *err
     return compose(t, SLICE_NONE, &reveal, err);
 }
 
+/* The receiver's person agrees; without ours nothing is released. */
+static gage_rc
+take_compared(gage_transfer *t, struct gage_err *err)
+{
+    t->expect = 0; /* it is our turn */
+    if (t->agreed)
+        return content_or_offer(t, SLICE_NONE, err);
+    set_phase(t, PHASE_ASK_DIGITS);
+    make_dirty(t);
+    return GAGE_DONE;
+}
+
 static void
 take_receipt(gage_transfer *t, struct incoming *in)
 {
@@ -152,9 +164,7 @@ react(gage_transfer *t, struct incoming *in, struct gage_err *err)
     case RECORD_NONCE:
         return take_nonce(t, message, err);
     case RECORD_COMPARED:
-        set_phase(t, PHASE_ASK_DIGITS);
-        make_dirty(t);
-        return GAGE_DONE;
+        return take_compared(t, err);
     case RECORD_REQUEST:
         return take_request(t, message);
     default:
@@ -189,10 +199,30 @@ sender_take(gage_transfer *t, struct incoming *in, struct gage_err *err)
 
 /* ---- what persons and callers decide ---- */
 
+bool
+sender_asks_digits(const gage_transfer *t)
+{
+    return t->role == PACKET_SENDER && t->digits[0] != '\0' && !t->agreed && !t->released;
+}
+
 gage_rc
 sender_digits_agree(gage_transfer *t, struct gage_err *err)
 {
-    return content_or_offer(t, SLICE_NONE, err);
+    t->agreed = true;
+    if ((t->expect & EXPECT(RECORD_COMPARED)) == 0)
+        return content_or_offer(t, SLICE_NONE, err);
+    set_phase(t, PHASE_AWAIT);
+    t->look = true;
+    make_dirty(t);
+    return GAGE_DONE;
+}
+
+/* It may not be our turn to write a refusal. That the mailbox goes is always possible. */
+void
+sender_digits_differ(gage_transfer *t)
+{
+    finish_and_delete(t, GAGE_OUTCOME_NOT_RELEASED, GAGE_REASON_REFUSED,
+                      "refused here: the digits differ, so somebody else may have the link");
 }
 
 gage_rc

@@ -6,7 +6,7 @@
 #include "transfer/json.h"
 
 #define RECORD_MAGIC "gage-transfer"
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_MAX (3u * ENVELOPE_MAX)
 
 const struct transfer_security transfer_gss = {handshake_start, handshake_load};
@@ -97,7 +97,8 @@ static const struct {
 
 static const size_t bits[] = {
     AT(verify),   AT(calls),      AT(released),  AT(invited), AT(no_preview),  AT(allow_loopback_http),
-    AT(complete), AT(bound_sent), AT(bound_got), AT(ending),  AT(unconfirmed), AT(cancelling)};
+    AT(complete), AT(bound_sent), AT(bound_got), AT(ending),  AT(unconfirmed), AT(cancelling),
+    AT(agreed)};
 
 static const size_t buffers[] = {AT(payload), AT(content), AT(input), AT(note), AT(own.hashes), AT(peer_log.hashes)};
 

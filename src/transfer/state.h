@@ -28,7 +28,8 @@ enum phase {
 #define HEAL_SECONDS 10 /* a relay that shows something older is given this long before our payload is written again */
 #define RETRY_MAX_SECONDS 60
 #define POLL_MAX_SECONDS 30
-#define LATE_LOOKS 2 /* reads after the expiry before giving up */
+#define LATE_LOOKS 2               /* reads after the expiry before giving up */
+#define UNTOLD_SECONDS (7 * 86400) /* a receiver whom nobody tells when the mailbox ends gives up after this long */
 #define SENTENCE_MAX 400
 #define DIGITS_LEN 6
 
@@ -48,6 +49,7 @@ struct gage_transfer {
     bool bound_sent, bound_got;   /* the first message of a direction has gone out, come in */
     bool ending;                  /* our last payload is our last word: `outcome` holds once the relay has it */
     bool unconfirmed, cancelling; /* cancelling: looked for once more, then deleted */
+    bool agreed;                  /* sender: our person has said that the digits are the same */
     uint8_t refusing;             /* what a person's "no" to the mismatch refuses */
     uint32_t expect;              /* bits 1 << enum record_type that the peer may send next */
     uint32_t attempt;
@@ -180,7 +182,10 @@ is_done(const gage_transfer *t)
 gage_rc sender_take(gage_transfer *t, struct incoming *in, struct gage_err *err);
 gage_rc receiver_take(gage_transfer *t, struct incoming *in, struct gage_err *err);
 gage_rc sender_first_payload(gage_transfer *t, struct gage_err *err);
+/* Both persons are asked at once: ours as soon as the relay has our reveal. */
+bool sender_asks_digits(const gage_transfer *t);
 gage_rc sender_digits_agree(gage_transfer *t, struct gage_err *err);
+void sender_digits_differ(gage_transfer *t);
 gage_rc sender_supply(gage_transfer *t, gage_slice answer, bool last, struct gage_err *err);
 gage_rc receiver_digits_agree(gage_transfer *t, struct gage_err *err);
 gage_rc receiver_request(gage_transfer *t, gage_slice request, struct gage_err *err);
@@ -193,6 +198,8 @@ gage_rc next_preview(gage_transfer *t, struct gage_action *action, struct gage_e
 gage_rc next_await(gage_transfer *t, struct gage_action *action, struct gage_err *err);
 gage_rc next_put(gage_transfer *t, struct gage_action *action, struct gage_err *err);
 gage_rc next_delete(gage_transfer *t, struct gage_action *action, struct gage_err *err);
+/* After this, what the peer has not written is waited for no more. */
+int64_t waits_until(const gage_transfer *t);
 void give_wait(gage_transfer *t, int64_t until, struct gage_action *action);
 
 /* ---- outcome.c ---- */

@@ -203,7 +203,10 @@ disagree(gage_transfer *t, struct gage_err *err)
         finish(t, GAGE_OUTCOME_NOT_INSTALLED, GAGE_REASON_REFUSED, NULL);
         return GAGE_DONE;
     case PHASE_ASK_DIGITS:
-        return compose_refusal(t, REFUSAL_DIGITS, err);
+        if (t->role == PACKET_RECEIVER)
+            return compose_refusal(t, REFUSAL_DIGITS, err);
+        sender_digits_differ(t);
+        return GAGE_DONE;
     case PHASE_ASK_MISMATCH:
         return compose_refusal(t, REFUSAL_MISMATCH, err);
     default:
@@ -302,6 +305,10 @@ waiting_for(const gage_transfer *t)
     case PHASE_AWAIT:
         break;
     }
+    if (sender && t->agreed && (t->expect & 1u << RECORD_COMPARED) != 0)
+        return "the receiver to say that the digits are the same";
+    if (!sender && t->digits[0] != '\0' && t->round == 0)
+        return "the sender to say that the digits are the same";
     if (!sender)
         return t->peer_log.seq == 0 ? "the sender's invitation" : "the sender's answer";
     if (t->peer_log.seq == 0)
@@ -325,6 +332,7 @@ gage_transfer_status(const gage_transfer *t, struct gage_transfer_status *status
         .digits = t->digits,
         .created = t->created,
         .expires = t->expires,
+        .waits_until = t->phase == PHASE_DONE ? 0 : waits_until(t),
         .size = (size_t)t->size,
         .attempt = t->attempt,
         .released = t->released,

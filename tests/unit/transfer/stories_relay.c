@@ -15,6 +15,37 @@ start(struct story *s, size_t writes)
     story_to_writes(s, writes);
 }
 
+/* ---- the end of the wait ---- */
+
+TEST(a_wait_whose_end_nobody_told_ends_after_seven_days)
+{
+    struct story s = {0};
+    struct gage_transfer_status status;
+    story_begin(&s);
+    story_to_writes(&s, 1);
+    while (s.invitation == NULL)
+        story_step(&s, SENDER);
+    s.invitation->expires = 0; /* a plain link */
+    story_accept(&s, RECEIVER);
+    int64_t began = fake_now;
+    for (int i = 0; i < 200 && !s.party[RECEIVER].done; i++) {
+        struct gage_action action;
+        assert_ok(gage_transfer_next(s.party[RECEIVER].t, fake_now, &action, NULL));
+        if (action.kind == GAGE_ACT_HTTP)
+            story_reply(&s, RECEIVER, 200, NULL, NULL, "{}");
+        else
+            story_step(&s, RECEIVER);
+        gage_transfer_status(s.party[RECEIVER].t, &status);
+        assert_int_equal(status.expires, 0);
+        assert_int_equal(status.waits_until, s.party[RECEIVER].done || status.done ? 0 : began + UNTOLD_SECONDS);
+        if (i == 20)
+            fake_now = began + UNTOLD_SECONDS - 1;
+    }
+    assert_true(fake_now > began + UNTOLD_SECONDS);
+    EXPECT_END(&s, RECEIVER, NOT_INSTALLED, EXPIRED, E_EXPIRED, "ran out");
+    story_free(&s);
+}
+
 /* ---- creating ---- */
 
 /* The answer to CREATE ends it before anything left. */
@@ -375,7 +406,8 @@ TEST(every_reason_has_its_story)
     assert_int_equal(here, (2u << GAGE_REASON_PROTOCOL) - 1);
 }
 
-TEST_MAIN(CASE(a_413_tells_the_limit_before_anything_is_released),
+TEST_MAIN(CASE(a_wait_whose_end_nobody_told_ends_after_seven_days),
+          CASE(a_413_tells_the_limit_before_anything_is_released),
           CASE(the_first_payload_is_as_long_as_the_one_with_content),
           CASE(a_refusal_for_good_is_told_in_the_relays_words), CASE(a_mailbox_on_another_origin_is_refused),
           CASE(a_repeated_create_that_names_no_mailbox_makes_another),
