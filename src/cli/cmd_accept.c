@@ -88,7 +88,9 @@ look_for_known(invitation i, record *r, bool *known, struct gage_err *err)
     rfc3339_format(found.changed, when);
     REQUIRE(record_open(&found), err, GAGE_E_USED,
             "this invitation was used here already, at %s: it is installed as %.120s", when, found.output);
-    say("this invitation is under way here already, as transfer %s: going on with it", found.id);
+    say("this invitation is under way here already, as transfer %s: going on with it; what is chosen now replaces what "
+        "was chosen then",
+        found.id);
     return record_load(found.id, true, r, err);
 }
 
@@ -99,9 +101,8 @@ begin(const struct accept_options *o, const settings *s, invitation i, struct dr
     bool known;
     TRY(relay_allowed(s, gage_invitation_host(i), err));
     TRY(look_for_known(i, r, &known, err));
-    d->known = known;
     if (known)
-        return gage_transfer_load(gage_buf_slice(&r->state), NULL, clock_now(), &d->transfer, err);
+        return drive_again(d, &(struct again_options){o->output, o->force, o->yes, &o->relay_options}, err);
     r->side = RECORD_ACCEPT;
     r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0);
     TRY(set_output(o, r, err));

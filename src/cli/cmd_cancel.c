@@ -52,7 +52,8 @@ judge(gage_rc rc, const record *r, struct gage_err *err)
         return rc;
     if (r->code == GAGE_OK)
         return gage_fail(err, GAGE_E_STATE, "too late to cancel: %.200s", r->outcome);
-    if (r->code == GAGE_E_CANCELLED) {
+    bool given_up = r->side == RECORD_ACCEPT && r->code == GAGE_E_IO; /* content that was kept: the sender is told */
+    if (r->code == GAGE_E_CANCELLED || given_up) {
         say("%s", r->outcome);
         return GAGE_DONE;
     }

@@ -210,7 +210,7 @@ ask_relay(struct doctor *doctor, const char *relay, int *status, struct gage_err
     REQUIRE(n < 1000, err, GAGE_E_LIMIT, "the relay's address is too long");
     snprintf(url, sizeof url, "%.*s/v1/m/%s", (int)n, relay, id);
     TRY(http_start(err));
-    TRY(http_open(&(struct http_trust){trust.pin, trust.ca_file}, NULL, NULL, &http, err));
+    TRY(http_open(&(struct http_trust){.pin = trust.pin, .ca_file = trust.ca_file}, NULL, NULL, &http, err));
     gage_rc rc = http_call(http, &(struct http_request){.method = "GET", .url = url}, &response, err);
     http_close(&http);
     TRY(rc);

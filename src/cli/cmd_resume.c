@@ -1,8 +1,11 @@
 /* gage resume: goes on with transfers that were detached, interrupted or killed. */
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,10 +13,11 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/drive.h"
-#include "cli/output.h"
 #include "cli/relay_options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
+
+#define LOOK_MS 100
 
 struct resume_options {
     const char *output;
@@ -21,69 +25,32 @@ struct resume_options {
     struct relay_options relay_options;
 };
 
-/* A new place for the content. One that was begun with stays recorded, so that a finished install is recognised there. */
-static gage_rc
-change_output(const struct resume_options *o, struct drive *d, char place[PATH_MAX], struct gage_err *err)
-{
-    AUTO(output) out = {.folder = -1};
-    record *r = d->record;
-    if (o->output == NULL)
-        return GAGE_DONE;
-    REQUIRE(r->side == RECORD_ACCEPT, err, GAGE_E_USAGE, "--output is for what is received: transfer %s is a share",
-            r->id);
-    TRY(output_open(o->output, &out, err));
-    if (out.name[0] != '\0') {
-        if (!o->force)
-            TRY(output_check_free(&out, err));
-        TRY(output_path(&out, place, err));
-    } else
-        snprintf(place, PATH_MAX, "%s", out.folder_path);
-    d->new_output = place;
-    if ((r->flags & RECORD_PLACED) != 0)
-        return GAGE_DONE;
-    memcpy(r->output, place, strlen(place) + 1);
-    r->flags = (r->flags & ~(uint32_t)RECORD_OUTPUT) | (out.name[0] != '\0' ? RECORD_OUTPUT : 0);
-    return GAGE_DONE;
-}
-
-static gage_rc
-change_trust(const struct resume_options *o, record *r, struct gage_err *err)
-{
-    AUTO(settings) s = {0};
-    if (o->relay_options.pin == NULL && o->relay_options.ca_file == NULL)
-        return GAGE_DONE;
-    TRY(settings_load(o->relay_options.config, &s, err));
-    return relay_trust_note(&o->relay_options, &s, r->mailbox, "", r, err);
-}
-
 static gage_rc
 resume_one(const struct resume_options *o, const char *id, bool alone, struct gage_err *err)
 {
     AUTO(record) r = RECORD_EMPTY;
     AUTO(drive) d = {.record = &r, .no_questions = !alone};
     struct drive_end end;
-    char place[PATH_MAX];
     TRY(record_load(id, true, &r, err));
     REQUIRE(record_open(&r), err, GAGE_E_STATE, "transfer %s has ended: %.180s", r.id, r.outcome);
-    r.flags |= (o->force ? RECORD_FORCE : 0) | (o->yes ? RECORD_YES : 0);
-    TRY(change_output(o, &d, place, err));
-    TRY(change_trust(o, &r, err));
-    TRY(record_save(&r, err));
-    TRY(gage_transfer_load(gage_buf_slice(&r.state), NULL, clock_now(), &d.transfer, err));
+    TRY(drive_again(&d, &(struct again_options){o->output, o->force, o->yes, &o->relay_options}, err));
     return drive_run(&d, &end, err);
 }
 
 /* ---- all of them ---- */
 
-/* Each in a process of its own, so that one that waits for days holds up no other. */
+/* Each in a process of its own, so that one that waits for days holds up no other. It ends when the one that waits for all ends,
+ * however that happens. */
 static pid_t
 resume_in_child(const struct resume_options *o, const char *id)
 {
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
     struct gage_err err = {0};
     terminal_share(id);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+        _exit(gage_exit_status(GAGE_E_CANCELLED));
     gage_rc rc = resume_one(o, id, false, &err);
     err.code = rc.code;
     if (!gage_ok(rc))
@@ -91,16 +58,55 @@ resume_in_child(const struct resume_options *o, const char *id)
     _exit(gage_exit_status(rc.code));
 }
 
-static gage_rc
-wait_for_children(size_t n, struct gage_err *err)
+/* SIGTERM, whatever the signal was: a terminal has sent its SIGINT to the children too, and a second one would kill them at once. */
+static void
+pass_on(const pid_t *children, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (children[i] > 0)
+            kill(children[i], SIGTERM);
+}
+
+/* Waits for each; once interrupted, tells them and still waits: none outlives this process. Looks now and then, because a signal may
+ * come just before a wait that it should end. */
+static size_t
+count_failures(pid_t *children, size_t n)
 {
     size_t failed = 0;
-    for (size_t i = 0; i < n; i++) {
-        int status = -1; /* as good as killed, where the wait was interrupted */
-        while (wait(&status) < 0 && !interrupted())
-            ;
-        failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    bool told = false;
+    for (size_t i = 0; i < n;) {
+        int status = 0;
+        pid_t ended = waitpid(children[i], &status, WNOHANG);
+        if (interrupted() != 0 && !told) {
+            pass_on(children, n);
+            told = true;
+        }
+        if (ended == 0) {
+            poll(NULL, 0, LOOK_MS);
+            continue;
+        }
+        failed += ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+        children[i++] = 0;
     }
+    return failed;
+}
+
+static gage_rc
+resume_each(const struct resume_options *o, const record_ids *open, struct gage_err *err)
+{
+    pid_t *children = calloc(open->n, sizeof *children);
+    REQUIRE(children != NULL, err, GAGE_E_NOMEM, "out of memory");
+    size_t n = 0;
+    while (n < open->n && interrupted() == 0 && (children[n] = resume_in_child(o, open->id[n])) > 0)
+        n++;
+    bool all = n == open->n;
+    if (!all)
+        pass_on(children, n);
+    size_t failed = count_failures(children, n);
+    free(children);
+    REQUIRE(interrupted() == 0, err, GAGE_E_CANCELLED,
+            "interrupted; the transfers stand: `gage resume` goes on with them");
+    REQUIRE(all, err, GAGE_E_NOMEM, "cannot start a process for each transfer: name the one to go on with");
     REQUIRE(failed == 0, err, GAGE_E_UNKNOWN_OUTCOME,
             "%zu of %zu transfers did not end well: see the lines above, and gage list", failed, n);
     return GAGE_DONE;
@@ -134,9 +140,7 @@ resume_all(const struct resume_options *o, struct gage_err *err)
     if (open.n <= 1)
         return open.n == 0 ? GAGE_DONE : resume_one(o, open.id[0], true, err);
     REQUIRE(o->output == NULL, err, GAGE_E_USAGE, "--output is for one transfer: name it");
-    for (size_t i = 0; i < open.n; i++)
-        REQUIRE(resume_in_child(o, open.id[i]) > 0, err, GAGE_E_NOMEM, "cannot start a process for each transfer");
-    return wait_for_children(open.n, err);
+    return resume_each(o, &open, err);
 }
 
 static gage_rc

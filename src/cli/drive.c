@@ -57,7 +57,9 @@ open_http(struct drive *d, struct gage_err *err)
     if (d->http != NULL)
         return GAGE_DONE;
     const char *pin = d->record->pin, *ca_file = d->record->ca_file;
-    struct http_trust trust = {pin[0] != '\0' ? pin : NULL, ca_file[0] != '\0' ? ca_file : NULL};
+    struct http_trust trust = {.pin = pin[0] != '\0' ? pin : NULL,
+                               .ca_file = ca_file[0] != '\0' ? ca_file : NULL,
+                               .certificate = (d->record->flags & RECORD_CERTIFICATE) != 0};
     TRY(http_start(err));
     return http_open(&trust, stop_wanted, d, &d->http, err);
 }
@@ -128,17 +130,6 @@ do_ask(struct drive *d, const struct gage_action *action, struct gage_err *err)
 }
 
 static gage_rc
-do_install(struct drive *d, const struct gage_action *action, struct gage_err *err)
-{
-    gage_rc rc = drive_install(d, &action->install, err);
-    if (!gage_ok(rc)) {
-        (void)gage_transfer_installed(d->transfer, GAGE_INSTALL_LATER, NULL);
-        return rc;
-    }
-    return gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err);
-}
-
-static gage_rc
 do_wait(struct drive *d, const struct gage_action *action)
 {
     while (clock_now() < action->until && !stop_wanted(d))
@@ -196,7 +187,7 @@ carry_out(struct drive *d, const struct gage_action *action, struct gage_err *er
     case GAGE_ACT_SUPPLY:
         return refuse_call(d, err);
     case GAGE_ACT_INSTALL:
-        return do_install(d, action, err);
+        return drive_install(d, &action->install, err);
     case GAGE_ACT_WAIT:
         return do_wait(d, action);
     case GAGE_ACT_DONE:
@@ -243,6 +234,20 @@ tell_digits(struct drive *d, const struct gage_transfer_status *status, struct g
     return report_event("digits", d->record, json_pack("{s:s}", "digits", status->digits), err);
 }
 
+/* A wait whose end nobody told has one all the same. */
+static void
+tell_end(struct drive *d, const struct gage_transfer_status *status, const struct gage_action *action)
+{
+    char until[RFC3339_LEN + 1];
+    bool reads = action->kind == GAGE_ACT_HTTP && action->http.purpose == GAGE_HTTP_READ && action->http.wait > 0;
+    if (d->end_told || status->expires > 0 || !(reads || action->kind == GAGE_ACT_WAIT))
+        return;
+    d->end_told = true;
+    rfc3339_format(status->waits_until, until);
+    say("neither the invitation nor the relay says until when the sender can answer: this waits until %s at most",
+        until);
+}
+
 gage_rc
 drive_run(struct drive *d, struct drive_end *end, struct gage_err *err)
 {
@@ -261,6 +266,7 @@ drive_run(struct drive *d, struct drive_end *end, struct gage_err *err)
         }
         gage_transfer_status(d->transfer, &status);
         TRY(tell_digits(d, &status, err));
+        tell_end(d, &status, &action);
         TRY(report_waiting(d->record, &status, err));
         TRY(carry_out(d, &action, err));
     }

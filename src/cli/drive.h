@@ -6,6 +6,7 @@
 
 #include "cli/http.h"
 #include "cli/records.h"
+#include "cli/relay_options.h"
 
 /* How the sender hands the invitation over. Members are borrowed, NULL or false where not asked for. */
 struct invite_options {
@@ -20,14 +21,13 @@ struct drive {
     gage_transfer *transfer; /* the caller frees it */
     struct http *http;       /* opened by the loop where first needed, closed by drive_free */
     struct invite_options invite;
-    bool detach; /* sender: stop once the invitation is handed over */
-    const char
-        *new_output;   /* receiver, resumed: install there instead, unless the first place has it already; or NULL */
-    bool no_questions; /* nobody can be asked: several transfers share the terminal */
-    bool known;        /* the record is an earlier process's: it stays, whatever happens */
+    bool detach;               /* sender: stop once the invitation is handed over */
+    char new_output[PATH_MAX]; /* receiver, resumed: install there instead, unless the first place has it already */
+    bool no_questions;         /* nobody can be asked: several transfers share the terminal */
+    bool known;                /* the record is an earlier process's: it stays, whatever happens */
     /* the loop's own */
     bool sent_anything; /* something may have reached the relay in this process */
-    bool answered_once, cancelling, invited, digits_told;
+    bool answered_once, cancelling, invited, digits_told, end_told;
     int64_t first_try; /* when the relay was first not reached, 0: it was */
 };
 void drive_free(struct drive *d);
@@ -46,11 +46,23 @@ gage_rc drive_run(struct drive *d, struct drive_end *end, struct gage_err *err);
 /* The same for a transfer that this process began: where it fails before anything can have reached the relay, no record remains. */
 gage_rc drive_begun(struct drive *d, struct gage_err *err);
 
+/* ---- going on ---- */
+
+/* What a command that goes on with a transfer says over what was said when it was begun: false and NULL leave that. */
+struct again_options {
+    const char *output; /* where to install what is received; GAGE_E_USAGE for a share */
+    bool force, yes;
+    const struct relay_options *relay;
+};
+/* Loads the transfer of d->record, which is loaded and locked, and keeps the changes. */
+gage_rc drive_again(struct drive *d, const struct again_options *o, struct gage_err *err);
+
 /* ---- what the loop calls ---- */
 
 /* drive_ask.c: puts the question to the person; *yes is the answer. */
 gage_rc drive_ask(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err);
-/* drive_install.c: puts the content in place as the record says, and notes the path in it. */
+/* drive_install.c: puts the content in place as the record says, notes the path in it, and reports that to the transfer. Where it fails, the
+ * content is kept. Where the transfer is to be cancelled or the format is unknown, and nothing is in place, it is given up, and the sender told. */
 gage_rc drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err);
 /* drive_invite.c: hands the invitation over. */
 gage_rc drive_invite(const struct drive *d, struct gage_err *err);

@@ -12,13 +12,12 @@ static gage_rc
 find_place(const struct drive *d, const struct gage_install *install, output *out, struct gage_err *err)
 {
     const record *r = d->record;
-    TRY(output_open(d->new_output != NULL ? d->new_output : r->output, out, err));
+    bool again = d->new_output[0] != '\0';
+    TRY(output_open(again ? d->new_output : r->output, out, err));
     if (out->name[0] != '\0')
         return GAGE_DONE;
-    REQUIRE(d->new_output != NULL || (r->flags & RECORD_OUTPUT) == 0, err, GAGE_E_EXISTS,
-            "%.150s is a folder now: nothing was overwritten; `gage resume --output OTHER %s`", r->output, r->id);
-    REQUIRE(install->name[0] != '\0', err, GAGE_E_USAGE,
-            "the sender gave no file name: choose one with `gage resume --output NAME %s`", r->id);
+    REQUIRE(again || (r->flags & RECORD_OUTPUT) == 0, err, GAGE_E_EXISTS, "%.150s is a folder now", r->output);
+    REQUIRE(install->name[0] != '\0', err, GAGE_E_USAGE, "the sender gave no file name");
     return output_take_name(out, slice_str(install->name), err);
 }
 
@@ -31,27 +30,42 @@ placed_already(const record *r, gage_slice content)
            output_holds(&out, content);
 }
 
-gage_rc
-drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err)
+static gage_rc
+place(struct drive *d, const struct gage_install *install, struct gage_err *err)
 {
     char path[PATH_MAX];
     record *r = d->record;
     AUTO(output) out = {.folder = -1};
-    REQUIRE(strcmp(install->format, "file") == 0, err, GAGE_E_UNSUPPORTED,
-            "the sender sent a \"%.40s\", and this command installs files only", install->format);
-    if (placed_already(r, install->content))
-        return GAGE_DONE;
     TRY(find_place(d, install, &out, err));
     TRY(output_path(&out, path, err));
     /* The place is recorded first, so that nothing makes a second copy of a file that a kill left in place. */
     snprintf(r->output, sizeof r->output, "%s", path);
     r->flags |= RECORD_OUTPUT | RECORD_PLACED;
     TRY(record_save(r, err));
-    gage_rc rc = output_install(&out, install->content, (mode_t)install->mode, (r->flags & RECORD_FORCE) != 0, err);
-    if (rc.code == GAGE_E_EXISTS)
-        return gage_fail(err, GAGE_E_EXISTS,
-                         "%.100s exists already: nothing was overwritten, the content is kept; `gage resume --output "
-                         "OTHER %s`, or --force",
-                         path, r->id);
-    return rc;
+    return output_install(&out, install->content, (mode_t)install->mode, (r->flags & RECORD_FORCE) != 0, err);
+}
+
+/* What failed, and that nothing is lost by it. */
+static gage_rc
+kept(const struct drive *d, gage_rc rc, const struct gage_err *why, struct gage_err *err)
+{
+    (void)gage_transfer_installed(d->transfer, GAGE_INSTALL_LATER, NULL);
+    return gage_fail(err, rc.code, "%.150s; the content is kept: `gage resume --output OTHER %s`, or `gage cancel %s`",
+                     why->text, d->record->id, d->record->id);
+}
+
+gage_rc
+drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err)
+{
+    struct gage_err why = {0};
+    if (placed_already(d->record, install->content))
+        return gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err);
+    if (d->cancelling)
+        return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
+    if (strcmp(install->format, "file") != 0) {
+        say("the sender sent a \"%.40s\", and this command installs files only", install->format);
+        return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
+    }
+    gage_rc rc = place(d, install, &why);
+    return gage_ok(rc) ? gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err) : kept(d, rc, &why, err);
 }

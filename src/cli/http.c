@@ -19,6 +19,7 @@ struct http {
     CURL *curl;
     char *pin, *ca_file;
     bool never_sent;
+    bool certificate; /* and not a pin alone */
     bool (*stop)(void *context);
     void *context;
     char message[CURL_ERROR_SIZE];
@@ -158,10 +159,9 @@ static bool
 set_trust(struct http *http)
 {
     CURL *c = http->curl;
-    bool certificate = http->pin == NULL || http->ca_file != NULL;
     return curl_easy_setopt(c, CURLOPT_PINNEDPUBLICKEY, http->pin) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, certificate ? 1L : 0L) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, certificate ? 2L : 0L) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, http->certificate ? 1L : 0L) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, http->certificate ? 2L : 0L) == CURLE_OK &&
            (http->ca_file == NULL || curl_easy_setopt(c, CURLOPT_CAINFO, http->ca_file) == CURLE_OK);
 }
 
@@ -177,6 +177,7 @@ http_open(const struct http_trust *trust, bool (*stop)(void *context), void *con
     http->context = context;
     http->pin = trust->pin != NULL ? strdup(trust->pin) : NULL;
     http->ca_file = trust->ca_file != NULL ? strdup(trust->ca_file) : NULL;
+    http->certificate = trust->pin == NULL || trust->ca_file != NULL || trust->certificate;
     http->curl = curl_easy_init();
     if (http->curl == NULL || !set_constants(http) || !set_trust(http)) {
         http_close(&http);
@@ -294,10 +295,11 @@ translate(struct http *http, CURLcode rc, const struct http_response *response, 
                          "the relay does not hold the pinned key: it was changed, or somebody stands in between. "
                          "Nothing was sent; compare the pin with what the relay's operator says");
     case CURLE_PEER_FAILED_VERIFICATION:
-        return gage_fail(err, GAGE_E_AUTH,
-                         "the relay's certificate is not trusted (%s): for a relay of your own give "
-                         "--relay-pin or --relay-ca",
-                         detail);
+        return gage_fail(err, GAGE_E_AUTH, "the relay's certificate is not trusted (%.110s): %s", detail,
+                         http->pin != NULL && http->ca_file == NULL
+                             ? "your configuration names this relay, so the invitation's pin is not enough; give "
+                               "--relay-pin yourself if it is right"
+                             : "for a relay of your own give --relay-pin or --relay-ca");
     case CURLE_SSL_CACERT_BADFILE:
         return gage_fail(err, GAGE_E_CONFIG, "the relay's authorities cannot be read: %s", detail);
     case CURLE_URL_MALFORMAT:

@@ -1,7 +1,7 @@
 /* http.h - the HTTP client under share and accept: requests of the mailbox API over one kept TLS connection (libcurl).
  *
  * HTTPS only (C2), TLS 1.2 or later, no redirects, no cookies, no credentials from files. The relay proves itself with a certificate
- * for its host name from the system's authorities or those in `ca_file`, or, where `pin` is set, by holding the pinned
+ * for its host name from the system's authorities or those in `ca_file`, or, where `pin` is set alone, by holding the pinned
  * public key, whatever its certificate says. https_proxy and no_proxy in the environment are honoured: a proxy sees host names
  * and sizes, nothing inside TLS. */
 #ifndef GAGE_CLI_HTTP_H
@@ -17,6 +17,7 @@
 struct http_trust {
     const char *pin;     /* "sha256//BASE64" of the public key (RFC 7469's form), or NULL; ";" separates several */
     const char *ca_file; /* PEM, or NULL */
+    bool certificate; /* the certificate must be good, too, although there is a pin; so also where there is a ca_file */
 };
 
 struct http_request {

@@ -16,10 +16,11 @@
 
 enum record_side { RECORD_SHARE = 1, RECORD_ACCEPT = 2 };
 enum record_flag {
-    RECORD_FORCE = 1,  /* accept: may replace an existing file */
-    RECORD_YES = 2,    /* accept: the person agreed beforehand */
-    RECORD_OUTPUT = 4, /* accept: `output` names the file itself, not the folder for it */
-    RECORD_PLACED = 8, /* accept: an install as `output` was begun, and may have been finished */
+    RECORD_FORCE = 1,        /* accept: may replace an existing file */
+    RECORD_YES = 2,          /* accept: the person agreed beforehand */
+    RECORD_OUTPUT = 4,       /* accept: `output` names the file itself, not the folder for it */
+    RECORD_PLACED = 8,       /* accept: an install as `output` was begun, and may have been finished */
+    RECORD_CERTIFICATE = 16, /* the relay's certificate must be good, too, where there is a pin */
 };
 
 typedef struct record {

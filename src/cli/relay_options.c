@@ -11,8 +11,12 @@ relay_trust_note(const struct relay_options *o, const settings *s, const char *u
 {
     struct relay_trust trust = relay_trust_for(s, url, o->pin, o->ca_file);
     char ca_file[PATH_MAX] = "";
-    if (trust.pin == NULL && trust.ca_file == NULL && told[0] != '\0')
+    bool by_told = trust.pin == NULL && told[0] != '\0';
+    if (by_told)
         trust.pin = told;
+    r->flags &= ~(uint32_t)RECORD_CERTIFICATE;
+    if (by_told && relay_named(s, url))
+        r->flags |= RECORD_CERTIFICATE;
     if (trust.ca_file != NULL && realpath(trust.ca_file, ca_file) == NULL)
         return gage_fail_sys(err, GAGE_E_NOT_FOUND, errno, "cannot find the file of authorities %.150s", trust.ca_file);
     REQUIRE(trust.pin == NULL || strlen(trust.pin) < sizeof r->pin, err, GAGE_E_LIMIT, "the relay's pin is too long");

@@ -22,8 +22,10 @@ struct relay_options {
     {"config", "FILE", "read this configuration file only", OPT_TEXT, offsetof(type, relay_options.config)}
 /* clang-format on */
 
-/* Notes in the record how the relay at `url` has to prove itself: as the command line says, else as the configuration says of this very relay,
- * else by the pin that the invitation brought (`told`, "" where none). The file is noted by its absolute path. */
+/* Notes in the record how the relay at `url` has to prove itself: as the command line says, else as the configuration says of this very
+ * relay. Where neither says a pin, the one that the invitation brought (`told`, "" where none) must hold too; alone it is enough only for a relay
+ * that the configuration does not name, for whoever wrote the invitation must not speak for one that the person chose. The
+ * file is noted by its absolute path. */
 gage_rc relay_trust_note(const struct relay_options *o, const settings *s, const char *url, const char *told, record *r,
                          struct gage_err *err);
 

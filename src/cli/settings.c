@@ -122,17 +122,29 @@ relay_trust_for(const settings *s, const char *url, const char *pin, const char 
     return (struct relay_trust){pin, ca_file};
 }
 
+static bool
+listed(const settings *s, const char *host)
+{
+    size_t n = strlen(host);
+    for (const char *at = s->allow != NULL ? s->allow : ""; *at != '\0'; at += strcspn(at, " \t,")) {
+        at += strspn(at, " \t,");
+        if (strcspn(at, " \t,") == n && strncasecmp(at, host, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool
+relay_named(const settings *s, const char *url)
+{
+    char host[300];
+    return same_relay(url, s->relay) || (gage_ok(relay_url_check(url, host, sizeof host, NULL)) && listed(s, host));
+}
+
 gage_rc
 relay_allowed(const settings *s, const char *host, struct gage_err *err)
 {
-    size_t n = strlen(host);
-    if (s->allow == NULL)
-        return GAGE_DONE;
-    for (const char *at = s->allow; *at != '\0'; at += strcspn(at, " \t,")) {
-        at += strspn(at, " \t,");
-        if (strcspn(at, " \t,") == n && strncasecmp(at, host, n) == 0)
-            return GAGE_DONE;
-    }
-    return gage_fail(err, GAGE_E_REFUSED,
-                     "the link points to the relay %s, which your configuration ([accept] relays) does not list", host);
+    REQUIRE(s->allow == NULL || listed(s, host), err, GAGE_E_REFUSED,
+            "the link points to the relay %s, which your configuration ([accept] relays) does not list", host);
+    return GAGE_DONE;
 }

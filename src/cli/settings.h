@@ -38,6 +38,8 @@ struct relay_trust relay_trust_for(const settings *s, const char *url, const cha
 
 /* An https URL with a host and no user, query or fragment; *host (of `size`) receives host, or host:port where a port is named. */
 gage_rc relay_url_check(const char *url, char *host, size_t size, struct gage_err *err);
+/* Whether the configuration names this URL's relay, as [relay] url or in [accept] relays. */
+bool relay_named(const settings *s, const char *url);
 /* GAGE_E_REFUSED where the configuration lists the relays that may be used, and this one's host is not among them (C17, Q10). */
 gage_rc relay_allowed(const settings *s, const char *host, struct gage_err *err);
 

@@ -33,6 +33,19 @@ TEST(the_configured_pin_is_for_the_configured_relay_alone)
     assert_null(relay_trust_for(&s, "https://relay.example", NULL, "/ca").pin);
 }
 
+TEST(the_configuration_names_its_relay_and_those_it_lists)
+{
+    char url[] = "https://relay.example", list[] = "other.example:8443";
+    settings s = {0};
+    assert_false(relay_named(&s, "https://relay.example/v1/m/1"));
+    s.relay = url;
+    s.allow = list;
+    assert_true(relay_named(&s, "https://RELAY.example/v1/m/1"));
+    assert_true(relay_named(&s, "https://other.example:8443/v1/m/1"));
+    assert_false(relay_named(&s, "https://other.example/v1/m/1"));
+    assert_false(relay_named(&s, "not a URL"));
+}
+
 TEST(only_listed_relays_are_allowed_where_some_are_listed)
 {
     char list[] = "relay.example  other.example:8443";
@@ -67,5 +80,6 @@ TEST(reads_the_persons_file_and_names_what_is_wrong_in_it)
 }
 
 TEST_MAIN(CASE(takes_https_addresses_only), CASE(the_configured_pin_is_for_the_configured_relay_alone),
+          CASE(the_configuration_names_its_relay_and_those_it_lists),
           CASE(only_listed_relays_are_allowed_where_some_are_listed),
           CASE(reads_the_persons_file_and_names_what_is_wrong_in_it))
