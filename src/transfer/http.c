@@ -135,12 +135,6 @@ end_deletion(gage_transfer *t)
         make_dirty(t);
 }
 
-int64_t
-waits_until(const gage_transfer *t)
-{
-    return t->expires > 0 ? t->expires : t->created + UNTOLD_SECONDS;
-}
-
 static void
 note_late(gage_transfer *t)
 {

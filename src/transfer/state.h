@@ -199,7 +199,11 @@ gage_rc next_await(gage_transfer *t, struct gage_action *action, struct gage_err
 gage_rc next_put(gage_transfer *t, struct gage_action *action, struct gage_err *err);
 gage_rc next_delete(gage_transfer *t, struct gage_action *action, struct gage_err *err);
 /* After this, what the peer has not written is waited for no more. */
-int64_t waits_until(const gage_transfer *t);
+static inline int64_t
+waits_until(const gage_transfer *t)
+{
+    return t->expires > 0 ? t->expires : t->created + UNTOLD_SECONDS;
+}
 void give_wait(gage_transfer *t, int64_t until, struct gage_action *action);
 
 /* ---- outcome.c ---- */
