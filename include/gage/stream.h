@@ -83,11 +83,12 @@ struct gage_stream_config {
     gss_cred_id_t accept_with;
     gage_stream_authorise *authorise; /* NULL: everybody who authenticates */
     void *authorise_context;
-    bool allow_self;            /* a peer of our own name is welcome */
-    bool outlive;               /* go on after the context's lifetime */
-    int64_t handshake_ns;       /* from gage_stream_new to the peer's verified confirmation */
-    int64_t look_ns;            /* how long a passive side looks at most */
-    int64_t warn_ns;            /* how long before expiry GAGE_STREAM_EXPIRING comes */
+    bool allow_self;      /* a peer of our own name is welcome */
+    bool outlive;         /* go on after the context's lifetime */
+    bool keep_context;    /* gage_stream_context will be asked for: with AEAD records the context is let go otherwise */
+    int64_t handshake_ns; /* from gage_stream_new to the peer's verified confirmation */
+    int64_t look_ns;      /* how long a passive side looks at most */
+    int64_t warn_ns;      /* how long before expiry GAGE_STREAM_EXPIRING comes */
     const struct gage_rng *rng; /* NULL: the system's */
 };
 
@@ -116,7 +117,7 @@ GAGE_API enum gage_stream_phase gage_stream_phase(const gage_stream *stream);
 /* The peer, from the moment its name is known; else NULL. */
 GAGE_API const struct gage_stream_peer *gage_stream_peer(const gage_stream *stream);
 
-/* The security context, borrowed until the stream is freed; GSS_C_NO_CONTEXT unless GAGE_STREAM_PROTECTED. For what is bound to it:
+/* The security context, borrowed until the stream is freed; GSS_C_NO_CONTEXT unless GAGE_STREAM_PROTECTED and `keep_context`. For what is bound to it:
  * gage_pair_start_carried, gage_carrier_occasion, gss_pseudo_random under a label of one's own. Its per-message calls belong to the stream. */
 GAGE_API gss_ctx_id_t gage_stream_context(const gage_stream *stream);
 

@@ -5,57 +5,19 @@
 
 #include "app/mechs.h"
 #include "base/clock.h"
-#include "base/secret.h"
 #include "cli/commands.h"
 #include "cli/drive.h"
+#include "cli/invitation.h"
 #include "cli/output.h"
 #include "cli/relay_options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
-
-#define INVITATION_MAX 16384
 
 struct accept_options {
     const char *output;
     bool yes, force, json, link_in_argv;
     struct relay_options relay_options;
 };
-
-typedef gage_invitation *invitation;
-static void
-invitation_free(invitation *i)
-{
-    gage_invitation_free(i);
-}
-GAGE_AUTO_DEFINE(invitation, invitation_free)
-
-/* ---- the invitation ---- */
-
-/* Takes the link off the command line, where others can read it for as long as it stands there. */
-static gage_rc
-take_from_argv(char *text, gage_buf *out, struct gage_err *err)
-{
-    put_bytes(out, slice_str(text));
-    gage_wipe(text, strlen(text));
-    return buf_check(out, err);
-}
-
-static gage_rc
-read_invitation(const struct accept_options *o, const struct operands *operands, invitation *i, struct gage_err *err)
-{
-    AUTO(gage_buf) text = GAGE_BUF(INVITATION_MAX);
-    if (o->link_in_argv) {
-        REQUIRE(operands->n == 1, err, GAGE_E_USAGE, "--link-in-argv wants the link as operand");
-        TRY(take_from_argv(operands->text[0], &text, err));
-    } else if (operands->n == 0) {
-        TRY(terminal_ask("Paste the invitation (it is not shown):", true, &text, err));
-    } else if (strcmp(operands->text[0], "-") == 0) {
-        TRY(file_read_fd(STDIN_FILENO, "standard input", &text, err));
-    } else {
-        TRY(file_read(operands->text[0], &text, err));
-    }
-    return gage_invitation_parse(gage_buf_slice(&text), false, i, err);
-}
 
 /* ---- beginning ---- */
 
@@ -75,32 +37,13 @@ set_output(const struct accept_options *o, record *r, struct gage_err *err)
     return output_path(&out, r->output, err);
 }
 
-/* An invitation that this machine knows: one under way goes on (*known: r is loaded), one that was installed is told about. */
-static gage_rc
-look_for_known(invitation i, record *r, bool *known, struct gage_err *err)
-{
-    AUTO(record) found = RECORD_EMPTY;
-    char when[RFC3339_LEN + 1];
-    *known = gage_ok(record_find_mailbox(gage_invitation_url(i), RECORD_ACCEPT, &found, NULL)) &&
-             (record_open(&found) || found.code == GAGE_OK);
-    if (!*known)
-        return GAGE_DONE;
-    rfc3339_format(found.changed, when);
-    REQUIRE(record_open(&found), err, GAGE_E_USED,
-            "this invitation was used here already, at %s: it is installed as %.120s", when, found.output);
-    say("this invitation is under way here already, as transfer %s: going on with it; what is chosen now replaces what "
-        "was chosen then",
-        found.id);
-    return record_load(found.id, true, r, err);
-}
-
 static gage_rc
 begin(const struct accept_options *o, const settings *s, invitation i, struct drive *d, struct gage_err *err)
 {
     record *r = d->record;
     bool known;
     TRY(relay_allowed(s, gage_invitation_host(i), err));
-    TRY(look_for_known(i, r, &known, err));
+    TRY(invitation_known(i, r, &known, err));
     if (known)
         return drive_again(d, &(struct again_options){o->output, o->force, o->yes, &o->relay_options}, err);
     r->side = RECORD_ACCEPT;
@@ -123,7 +66,7 @@ run_accept(const void *options, const struct operands *operands, struct gage_err
     TRY(settings_load(o->relay_options.config, &s, err));
     TRY(mechs_find(err));
     TRY(records_open(err));
-    TRY(read_invitation(o, operands, &i, err));
+    TRY(invitation_take(operands, o->link_in_argv, &i, err));
     TRY(begin(o, &s, i, &d, err));
     gage_invitation_free(&i);
     return drive_begun(&d, err);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "cli/report.h"
+#include "cli/seal/pair_note.h"
 #include "cli/terminal.h"
 
 #define FIRST_CONTACT_S 8
@@ -137,10 +138,15 @@ do_wait(struct drive *d, const struct gage_action *action)
     return GAGE_DONE;
 }
 
-/* The formats that this command knows are handed over in one piece. */
+/* Files are handed over in one piece; a pairing asks and answers once. */
 static gage_rc
-refuse_call(struct drive *d, struct gage_err *err)
+do_call(struct drive *d, const struct gage_action *action, struct gage_err *err)
 {
+    if (drive_pairs(d))
+        return action->kind == GAGE_ACT_REQUEST ? drive_pair_request(d, &action->call, err)
+                                                : drive_pair_supply(d, &action->call, err);
+    REQUIRE(strcmp(action->call.format, PAIR_FORMAT) != 0, err, GAGE_E_USAGE,
+            "this link makes a pairing, it carries no file: give it to gage pair --accept, which goes on from here");
     say("this transfer wants additional calls, which this gage does not make: refused");
     d->cancelling = true;
     return gage_transfer_cancel(d->transfer, err);
@@ -164,6 +170,8 @@ do_done(struct drive *d, const struct gage_result *result, struct drive_end *end
     outcome_text(result, outcome, sizeof outcome);
     end->done = true;
     end->outcome = result->outcome;
+    if (drive_pairs(d))
+        TRY(drive_pair_done(d, result, err));
     if (d->record->id[0] != '\0')
         TRY(record_finish(d->record, result->code, outcome, err));
     TRY(report_outcome(d->record, result, err));
@@ -185,9 +193,10 @@ carry_out(struct drive *d, const struct gage_action *action, struct gage_err *er
         return do_ask(d, action, err);
     case GAGE_ACT_REQUEST:
     case GAGE_ACT_SUPPLY:
-        return refuse_call(d, err);
+        return do_call(d, action, err);
     case GAGE_ACT_INSTALL:
-        return drive_install(d, &action->install, err);
+        return drive_pairs(d) && d->new_output[0] == '\0' ? drive_pair_install(d, &action->install, err)
+                                                          : drive_install(d, &action->install, err);
     case GAGE_ACT_WAIT:
         return do_wait(d, action);
     case GAGE_ACT_DONE:

@@ -64,6 +64,12 @@ gage_rc drive_ask(const struct drive *d, const struct gage_ask *ask, bool *yes, 
 /* drive_install.c: puts the content in place as the record says, notes the path in it, and reports that to the transfer. Where it fails, the
  * content is kept. Where the transfer is to be cancelled or the format is unknown, and nothing is in place, it is given up, and the sender told. */
 gage_rc drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err);
+/* drive_pair.c: the steps of a transfer that makes a pairing (seal/pair_note.h); drive_pairs says whether this is one. */
+bool drive_pairs(const struct drive *d);
+gage_rc drive_pair_request(struct drive *d, const struct gage_call *call, struct gage_err *err);
+gage_rc drive_pair_supply(struct drive *d, const struct gage_call *call, struct gage_err *err);
+gage_rc drive_pair_install(struct drive *d, const struct gage_install *install, struct gage_err *err);
+gage_rc drive_pair_done(struct drive *d, const struct gage_result *result, struct gage_err *err);
 /* drive_invite.c: hands the invitation over. */
 gage_rc drive_invite(const struct drive *d, struct gage_err *err);
 

@@ -90,7 +90,8 @@ make_keys(gage_stream *s)
     TRY(agreement_expand(&s->agreement, SLICE_LITERAL("a2i"), SHA256_LEN, &a2i));
     TRY(record_keys_init(&s->sending, s->initiator ? &i2a : &a2i, true));
     TRY(record_keys_init(&s->receiving, s->initiator ? &a2i : &i2a, false));
-    gss_ctx_drop(&s->step.context); /* AEAD needs the context no more */
+    if (!s->config.keep_context)
+        gss_ctx_drop(&s->step.context); /* AEAD needs the context no more */
     return GAGE_DONE;
 }
 

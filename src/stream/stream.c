@@ -106,7 +106,7 @@ gage_stream_peer(const gage_stream *s)
 gss_ctx_id_t
 gage_stream_context(const gage_stream *s)
 {
-    return s->phase == PHASE_OPEN ? s->step.context : GSS_C_NO_CONTEXT;
+    return s->phase == PHASE_OPEN && s->config.keep_context ? s->step.context : GSS_C_NO_CONTEXT;
 }
 
 const char *

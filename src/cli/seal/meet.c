@@ -6,10 +6,9 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "cli/terminal.h"
 #include "cli/tunnel/address.h"
-
-#define ROUNDS_MAX 16
 
 /* ---- connections ---- */
 
@@ -69,7 +68,7 @@ meet_accept(const char *address, int *fd, struct gage_err *err)
     return GAGE_DONE;
 }
 
-/* ---- frames ---- */
+/* ---- bytes ---- */
 
 static gage_rc
 wait_for(const struct meet *meet, short what, struct gage_err *err)
@@ -97,59 +96,112 @@ send_all(const struct meet *meet, gage_slice bytes, struct gage_err *err)
     return GAGE_DONE;
 }
 
-gage_rc
-meet_send(const struct meet *meet, gage_slice frame, struct gage_err *err)
+/* What the stream itself has to say: line, tokens, confirmation, an error text. */
+static gage_rc
+flush(const struct meet *meet, struct gage_err *err)
 {
-    uint8_t length[4] = {(uint8_t)(frame.n >> 24), (uint8_t)(frame.n >> 16), (uint8_t)(frame.n >> 8), (uint8_t)frame.n};
-    TRY(send_all(meet, SLICE_OF(length), err));
-    return send_all(meet, frame, err);
+    gage_slice out;
+    while ((out = gage_stream_output(meet->stream)).n > 0) {
+        TRY(send_all(meet, out, err));
+        gage_stream_sent(meet->stream, out.n);
+    }
+    return GAGE_DONE;
+}
+
+/* Gives the stream what has come, and lets it work, until it wants more. Data for us gathers in meet->data. */
+static gage_rc
+advance(struct meet *meet, struct gage_err *err)
+{
+    struct gage_stream_step step = {.used = 0};
+    gage_stream_work *work;
+    do {
+        TRY(gage_stream_receive(meet->stream, meet->in.p, meet->in.n, clock_monotonic_ns(), &step, err));
+        put_bytes(&meet->data, step.data);
+        buf_drop(&meet->in, step.used);
+        work = gage_stream_work_due(meet->stream);
+        if (work != NULL) {
+            gage_stream_work_run(work);
+            TRY(gage_stream_work_done(meet->stream, clock_monotonic_ns(), err));
+        }
+        TRY(flush(meet, err));
+    } while (step.used > 0 || work != NULL);
+    return buf_check(&meet->data, err);
 }
 
 static gage_rc
-receive_all(const struct meet *meet, uint8_t *to, size_t n, struct gage_err *err)
+read_more(struct meet *meet, struct gage_err *err)
 {
-    while (n > 0) {
-        ssize_t got = recv(meet->fd, to, n, 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-            TRY(wait_for(meet, POLLIN, err));
-            continue;
+    uint8_t bytes[4096];
+    ssize_t n = recv(meet->fd, bytes, sizeof bytes, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return wait_for(meet, POLLIN, err);
+    REQUIRE(n > 0, err, GAGE_E_CLOSED, "the peer closed the connection: it refused, or another program answers there");
+    put_bytes(&meet->in, gage_slice_of(bytes, (size_t)n));
+    gage_wipe(bytes, sizeof bytes);
+    TRY(buf_check(&meet->in, err));
+    return advance(meet, err);
+}
+
+/* ---- the stream ---- */
+
+static gage_rc
+open_stream(struct meet *meet, const struct gage_stream_config *config, struct gage_err *err)
+{
+    TRY(gage_stream_new(config, clock_monotonic_ns(), &meet->stream, err));
+    TRY(flush(meet, err));
+    TRY(advance(meet, err));
+    while (gage_stream_phase(meet->stream) != GAGE_STREAM_PROTECTED)
+        TRY(read_more(meet, err));
+    return GAGE_DONE;
+}
+
+gage_rc
+meet_protect(struct meet *meet, const struct gage_stream_config *config, struct gage_err *err)
+{
+    gage_rc rc = open_stream(meet, config, err);
+    if (!gage_ok(rc) && meet->stream != NULL)
+        (void)gage_ok(flush(meet, NULL)); /* our regrets, as far as they go */
+    return rc;
+}
+
+void
+meet_free(struct meet *meet)
+{
+    gage_stream_free(&meet->stream);
+    gage_buf_free(&meet->in);
+    gage_buf_free(&meet->data);
+    gage_close_fd(&meet->fd);
+}
+
+/* ---- frames ---- */
+
+gage_rc
+meet_send(const struct meet *meet, gage_slice frame, struct gage_err *err)
+{
+    uint8_t sealed[GAGE_STREAM_FRAME_MAX];
+    size_t n = 0;
+    AUTO(gage_buf) plain = GAGE_BUF(4 + MEET_FRAME_MAX);
+    put_vec32(&plain, frame);
+    TRY(buf_check(&plain, err));
+    TRY(gage_stream_seal(meet->stream, gage_buf_slice(&plain), sealed, &n, err));
+    return send_all(meet, gage_slice_of(sealed, n), err);
+}
+
+gage_rc
+meet_receive(struct meet *meet, gage_buf *frame, struct gage_err *err)
+{
+    for (;;) {
+        struct reader r = read_from(gage_buf_slice(&meet->data));
+        uint32_t n = get_u32(&r);
+        REQUIRE(!read_ok(&r) || (n > 0 && n <= MEET_FRAME_MAX), err, GAGE_E_FORMAT,
+                "what answers there is not gage pair");
+        gage_slice bytes = get_bytes(&r, n);
+        if (read_ok(&r)) {
+            buf_reset(frame);
+            put_bytes(frame, bytes);
+            buf_drop(&meet->data, 4 + n);
+            return buf_check(frame, err);
         }
-        REQUIRE(got > 0, err, GAGE_E_CLOSED,
-                "the peer closed the connection: it refused, or another program answers there");
-        to += got;
-        n -= (size_t)got;
+        TRY(read_more(meet, err));
     }
-    return GAGE_DONE;
-}
-
-gage_rc
-meet_receive(const struct meet *meet, gage_buf *frame, struct gage_err *err)
-{
-    uint8_t length[4];
-    TRY(receive_all(meet, length, sizeof length, err));
-    size_t n = (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-    REQUIRE(n > 0 && n <= MEET_FRAME_MAX, err, GAGE_E_FORMAT, "what answers there is not gage pair");
-    buf_reset(frame);
-    uint8_t *to = put_space(frame, n);
-    REQUIRE(to != NULL, err, GAGE_E_NOMEM, "out of memory");
-    return receive_all(meet, to, n, err);
-}
-
-gage_rc
-meet_context(const struct meet *meet, struct handshake *handshake, struct gage_err *err)
-{
-    AUTO(gage_buf) in = GAGE_BUF(MEET_FRAME_MAX);
-    AUTO(gage_buf) out = GAGE_BUF(MEET_FRAME_MAX);
-    bool first = handshake->initiate;
-    for (int round = 0; !handshake->complete; round++) {
-        REQUIRE(round < ROUNDS_MAX, err, GAGE_E_LIMIT, "the mechanism wants more than %d rounds", ROUNDS_MAX);
-        if (!first)
-            TRY(meet_receive(meet, &in, err));
-        first = false;
-        buf_reset(&out);
-        TRY(handshake_step(handshake, gage_buf_slice(&in), &out, err));
-        if (out.n > 0)
-            TRY(meet_send(meet, gage_buf_slice(&out), err));
-    }
-    return GAGE_DONE;
 }
