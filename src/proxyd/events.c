@@ -24,6 +24,8 @@ EVENT(ev_reload_failed, "reload_failed", LOG_LEVEL_ERROR, "the new configuration
 EVENT(ev_config_warning, "config_warning", LOG_LEVEL_WARNING, "something in the configuration is ignored")
 EVENT(ev_sandbox, "sandbox", LOG_LEVEL_NOTICE,
       "a part of the sandbox is missing, because the kernel lacks it or refuses it; serving goes on without it")
+EVENT(ev_keys_failed, "keys_failed", LOG_LEVEL_ERROR,
+      "the keys that seal handles could not be read or renewed; the ones in use stay")
 EVENT(ev_kernel_waits, "kernel_waits", LOG_LEVEL_NOTICE,
       "the kernel's NFS server cannot be told of us until auth_rpcgss is loaded; it is tried again")
 EVENT(ev_kernel_busy, "kernel_busy", LOG_LEVEL_ERROR,

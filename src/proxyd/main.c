@@ -194,6 +194,7 @@ reload(struct daemon *d)
         log_warnings(conf);
         rc = server_apply(&server, conf, 0, &err);
     }
+    server_renew_keys(&server);
     if (gage_ok(rc)) {
         say("New config loaded successfully.");
         tell_kernel(d);

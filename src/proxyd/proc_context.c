@@ -109,12 +109,20 @@ open_context(struct call *call, const gssx_ctx *handle, struct live_context *liv
     return context_open(call, gssx_slice(&handle->state), live);
 }
 
+static bool
+check_sync(struct call *call, const gssx_options *options)
+{
+    const gssx_buffer *value = option_find(options, "sync_modified_creds");
+    return value == NULL || option_is(value, "default") ||
+           status_fail(&call->status, GSS_S_FAILURE, EINVAL, "sync_modified_creds is default, or absent");
+}
+
 /* A cred that its tickets' holder should have back, because this call added some. */
 static bool
 sync_wanted(const struct call *call, const gssx_options *options, const struct cred_use *use)
 {
-    const gssx_buffer *value = option_find(options, "sync_modified_creds");
-    return value != NULL && option_is(value, "default") && call->service->allow_client_ccache_sync && use->from_token;
+    return option_find(options, "sync_modified_creds") != NULL && call->service->allow_client_ccache_sync &&
+           use->from_token;
 }
 
 static void
@@ -203,7 +211,7 @@ proc_init_sec_context(struct call *call, gssx_arg_init_sec_context *arg, gssx_re
     struct wanted_forms forms;
     struct live_context live = {0};
     gss_OID mech = choose_mech(call, &arg->mech_type);
-    if (mech == GSS_C_NO_OID || !read_forms(call, &arg->call_ctx, &forms) ||
+    if (mech == GSS_C_NO_OID || !read_forms(call, &arg->call_ctx, &forms) || !check_sync(call, &arg->options) ||
         !open_context(call, arg->context_handle, &live))
         return false;
     bool good = init_leg(call, arg, mech, forms.lucid, &live, res);
@@ -318,7 +326,8 @@ proc_accept_sec_context(struct call *call, gssx_arg_accept_sec_context *arg, gss
 {
     struct wanted_forms forms;
     struct live_context live = {0};
-    if (!read_forms(call, &arg->call_ctx, &forms) || !open_context(call, arg->context_handle, &live))
+    if (!read_forms(call, &arg->call_ctx, &forms) || !check_sync(call, &arg->options) ||
+        !open_context(call, arg->context_handle, &live))
         return false;
     bool good = accept_leg(call, arg, &forms, &live, res);
     if (!good) {

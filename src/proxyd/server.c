@@ -321,7 +321,15 @@ server_tick(struct server *s)
     close_idle(s, idle_ms);
     warm_sweep(s->engine.warm, now, generation);
     if (now % 3600 == 0)
-        (void)vault_rotate(s->engine.vault, now, NULL);
+        server_renew_keys(s);
+}
+
+void
+server_renew_keys(struct server *s)
+{
+    struct gage_err err;
+    if (!gage_ok(vault_rotate(s->engine.vault, clock_now(), &err)))
+        LOG(&ev_keys_failed, F_ERR(&err));
 }
 
 /* ---- the end ---- */

@@ -120,6 +120,8 @@ struct epoch *server_epoch(struct server *s); /* with a reference */
 void epoch_unref(struct epoch **epoch);
 /* Once a second: idle connections, deadlines, old credentials, keys. */
 void server_tick(struct server *s);
+/* Reads the keys that seal handles again, and makes a new one where the newest is too old. */
+void server_renew_keys(struct server *s);
 /* Waits for what is being executed, at most a few seconds, closes everything, removes the sockets. */
 void server_stop(struct server *s);
 struct account *server_account(struct server *s, uid_t uid); /* with server.lock held */
@@ -165,6 +167,6 @@ void kernel_register(const char *file);
 /* ---- events ---- */
 extern const struct log_event ev_conn_limit, ev_conn_descriptors, ev_request_refused, ev_request_late, ev_no_service,
     ev_bad_message, ev_call_failed, ev_call, ev_reload_failed, ev_kernel_waits, ev_kernel_busy, ev_kernel_done,
-    ev_kernel_failed, ev_config_warning, ev_sandbox, ev_start_failed, ev_thread_failed;
+    ev_kernel_failed, ev_config_warning, ev_sandbox, ev_keys_failed, ev_start_failed, ev_thread_failed;
 
 #endif

@@ -63,6 +63,34 @@ class Plugin(unittest.TestCase):
         token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
         return daemon.client("accept", token, behavior=behavior)
 
+    def test_every_behavior_of_an_initiator_with_and_without_ticket_and_daemon(self):
+        """The local ticket is alice's, the daemon's credential gage/localhost's: who comes first shows in the name."""
+        local, remote = f"alice@{REALM}", f"gage/localhost@{REALM}"
+        expected = {  # behavior: with both, ticket only, daemon only, neither
+            "LOCAL_ONLY": (local, local, None, None), "LOCAL_FIRST": (local, local, remote, None),
+            "REMOTE_FIRST": (remote, local, remote, None), "REMOTE_ONLY": (remote, None, remote, None),
+            "NO_SUCH_WORD": (remote, local, remote, None), None: (remote, local, remote, None)}  # Debian's default
+        with Daemon(self.realm, INITIATOR) as daemon:
+            for behavior, names in expected.items():
+                for i, name in enumerate(names):
+                    with self.subTest(behavior=behavior, ticket=i in (0, 1), daemon=i in (0, 2)):
+                        self.assertEqual(self.initiates_as(daemon, behavior, i in (0, 1), i in (0, 2)), name)
+
+    def initiates_as(self, daemon, behavior, ticket, up):
+        env = daemon.client_env(behavior or "")
+        if behavior is None:
+            del env["GSSPROXY_BEHAVIOR"]
+        if ticket:
+            shutil.copy(self.realm.path("ccache"), daemon.path("ticket"))
+            env["KRB5CCNAME"] = "FILE:" + daemon.path("ticket")
+        if not up:
+            env["GSSPROXY_SOCKET"] = daemon.path("nobody-listens")
+        result = run_client("initiate", "host@localhost", env=env)
+        if "error" in result:
+            return None
+        acceptor = run_client("accept", result["token"], env=self.realm.env)
+        return acceptor["name"]
+
     def test_with_its_own_keytab_local_first_leaves_the_daemon_alone(self):
         with Daemon(self.realm, settings="debug_level = 1\n") as daemon:
             token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
