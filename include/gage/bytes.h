@@ -27,6 +27,7 @@ typedef struct gage_buf {
     size_t cap; /* bytes allocated */
     size_t max; /* bytes it may ever hold */
     bool bad;
+    bool starved; /* bad for want of memory, not for its maximum */
 } gage_buf;
 
 #ifndef __cplusplus

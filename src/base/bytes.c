@@ -66,10 +66,11 @@ put_space(gage_buf *buf, size_t n)
 {
     if (buf->bad)
         return NULL;
-    if (n > buf->max - buf->n || (buf->n + n > buf->cap && !grow(buf, buf->n + n))) {
-        buf->bad = true;
+    buf->bad = n > buf->max - buf->n;
+    buf->starved = !buf->bad && buf->n + n > buf->cap && !grow(buf, buf->n + n);
+    buf->bad |= buf->starved;
+    if (buf->bad)
         return NULL;
-    }
     uint8_t *space = buf->p + buf->n;
     buf->n += n;
     return space;
@@ -155,7 +156,9 @@ put_vec32(gage_buf *buf, gage_slice bytes)
 gage_rc
 buf_check(const gage_buf *buf, struct gage_err *err)
 {
-    REQUIRE(!buf->bad, err, GAGE_E_LIMIT, "message does not fit its limit of %zu bytes (or memory is short)", buf->max);
+    REQUIRE(!buf->starved, err, GAGE_E_NOMEM, "memory is short: a message of up to %zu bytes could not be held",
+            buf->max);
+    REQUIRE(!buf->bad, err, GAGE_E_LIMIT, "message does not fit its limit of %zu bytes", buf->max);
     return GAGE_DONE;
 }
 
@@ -165,7 +168,7 @@ buf_reset(gage_buf *buf)
     if (buf->n > 0)
         OPENSSL_cleanse(buf->p, buf->n);
     buf->n = 0;
-    buf->bad = false;
+    buf->bad = buf->starved = false;
 }
 
 void

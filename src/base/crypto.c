@@ -446,11 +446,14 @@ gcm_seal_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage
         return gage_rc_of(GAGE_E_LIMIT);
     uint8_t *to = put_space(out, text.n + GCM_TAG_LEN);
     if (to == NULL)
-        return gage_rc_of(GAGE_E_LIMIT);
+        return buf_check(out, NULL);
     struct gcm gcm;
-    TRY(gcm_init(&gcm, key, true));
-    gage_rc rc = gcm_seal(&gcm, iv, aad, text, to, to + text.n);
+    gage_rc rc = gcm_init(&gcm, key, true);
+    if (gage_ok(rc))
+        rc = gcm_seal(&gcm, iv, aad, text, to, to + text.n);
     gcm_cleanup(&gcm);
+    if (!gage_ok(rc))
+        out->n -= text.n + GCM_TAG_LEN;
     return rc;
 }
 
@@ -464,10 +467,11 @@ gcm_open_once(gage_slice key, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage
     uint8_t empty;
     uint8_t *to = text.n > 0 ? put_space(out, text.n) : &empty;
     if (to == NULL)
-        return gage_rc_of(GAGE_E_LIMIT);
+        return buf_check(out, NULL);
     struct gcm gcm;
-    TRY(gcm_init(&gcm, key, false));
-    gage_rc rc = gcm_open(&gcm, iv, aad, text, to, text.p + text.n);
+    gage_rc rc = gcm_init(&gcm, key, false);
+    if (gage_ok(rc))
+        rc = gcm_open(&gcm, iv, aad, text, to, text.p + text.n);
     gcm_cleanup(&gcm);
     if (!gage_ok(rc))
         out->n = before;

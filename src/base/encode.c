@@ -87,7 +87,7 @@ get_base64(gage_slice text, gage_buf *out)
     if (out->n > before)
         gage_wipe(out->p + before, out->n - before);
     out->n = before;
-    return gage_rc_of(out->bad ? GAGE_E_LIMIT : GAGE_E_FORMAT);
+    return out->bad ? buf_check(out, NULL) : gage_rc_of(GAGE_E_FORMAT);
 }
 
 void

@@ -28,6 +28,8 @@ file_read_fd(int fd, const char *what, gage_buf *out, struct gage_err *err)
             return GAGE_DONE;
         put_bytes(out, gage_slice_of(extra, (size_t)n));
         explicit_bzero(extra, (size_t)n);
+        if (out->starved)
+            return buf_check(out, err);
         REQUIRE(!out->bad, err, GAGE_E_LIMIT, "%s is longer than %zu bytes", what, out->max);
     }
 }

@@ -126,6 +126,7 @@ write_second(struct otc_noise *noise, struct hkdf *work, const uint8_t e1[X25519
     TRY(otc_noise_mix_public(noise, work, public_key, false));
     TRY(otc_noise_mix_shared(noise, work, &open, e1, err));
     put_otc_reply(&payload, reply);
+    TRY(buf_check(&payload, err));
     put_u8(token, OTC_TOKEN2);
     put_bytes(token, SLICE_OF(public_key));
     TRY(otc_noise_seal(noise, gage_buf_slice(&payload), token));
@@ -183,12 +184,17 @@ otc_accept(const struct otc_cred *cred, const struct otc_bindings *bindings, gag
     gage_rc decided = decide(&a, err);
     struct gage_err second = {0};
     gage_rc written = write_second(&noise, &work, e1, &a.reply, env, reply, &second);
+    if (!gage_ok(written))
+        buf_reset(reply); /* half a token is none */
     TRY(decided);
     if (!gage_ok(written)) {
         *err = second;
         return written;
     }
-    return make_context(&work, &a, &noise, out);
+    gage_rc made = make_context(&work, &a, &noise, out);
+    if (!gage_ok(made))
+        buf_reset(reply);
+    return made;
 }
 
 /* ---- token 3 ---- */

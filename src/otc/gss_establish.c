@@ -149,20 +149,21 @@ first_accept(struct call *call, gss_cred_id_t cred_handle, gss_channel_bindings_
                       &call->context, &call->err);
 }
 
+/* The name is made first: once the token is taken nothing may fail any more. */
 static gage_rc
-next_accept(struct call *call)
+next_accept(struct call *call, gss_name_t *source)
 {
-    if (call->context->state == OTC_WAIT_TOKEN3)
-        return otc_confirm(call->context, call->input, &call->env, &call->err);
-    return otc_fail(&call->err, call->context->initiator ? OTC_S_WRONG_STATE : OTC_S_COMPLETE_ALREADY);
-}
-
-static gage_rc
-give_source(struct call *call, gss_name_t *source)
-{
-    if (source == NULL || call->context->state != OTC_COMPLETE)
-        return GAGE_DONE;
-    return otc_give_party(&call->context->credential, true, true, source);
+    gss_name_t name = GSS_C_NO_NAME;
+    if (call->context->state != OTC_WAIT_TOKEN3)
+        return otc_fail(&call->err, call->context->initiator ? OTC_S_WRONG_STATE : OTC_S_COMPLETE_ALREADY);
+    if (source != NULL)
+        TRY(otc_give_party(&call->context->credential, true, true, &name));
+    gage_rc rc = otc_confirm(call->context, call->input, &call->env, &call->err);
+    if (gage_ok(rc) && source != NULL)
+        *source = name;
+    else
+        otc_name_free(otc_name_of(name));
+    return rc;
 }
 
 OTC_EXPORT OM_uint32
@@ -185,16 +186,15 @@ gss_accept_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_cred_id_t cre
     bool first = call.context == NULL;
     if (!first)
         pthread_mutex_lock(&call.context->lock);
-    gage_rc rc = first ? first_accept(&call, cred, bindings) : next_accept(&call);
+    gage_rc rc = first ? first_accept(&call, cred, bindings) : next_accept(&call, source);
     bool complete = gage_ok(rc) && call.context->state == OTC_COMPLETE;
     if (gage_ok(rc))
         report(call.context, call.env.now, mech, ret_flags, time_rec);
-    gage_rc named = gage_ok(rc) ? give_source(&call, source) : rc;
     if (!first)
         pthread_mutex_unlock(&call.context->lock);
     else if (gage_ok(rc))
         *handle = (gss_ctx_id_t)(void *)call.context;
     otc_give(&call.output, output);
-    OM_uint32 major = otc_result(minor, named, &call.err);
-    return gage_ok(named) && !complete ? GSS_S_CONTINUE_NEEDED : major;
+    OM_uint32 major = otc_result(minor, rc, &call.err);
+    return gage_ok(rc) && !complete ? GSS_S_CONTINUE_NEEDED : major;
 }

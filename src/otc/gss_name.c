@@ -230,7 +230,9 @@ gss_get_name_attribute(OM_uint32 *minor, gss_name_t handle, gss_buffer_t attribu
     if (!otc_attribute(name, attribute_index(wanted), &found, &vouched))
         return otc_end(minor, OTC_S_NOT_AVAILABLE);
     put_bytes(&shown, gage_buf_slice(&found));
-    gage_rc rc = buf_check(&shown, NULL);
+    gage_rc rc = buf_check(&found, NULL);
+    if (gage_ok(rc))
+        rc = buf_check(&shown, NULL);
     if (!gage_ok(rc))
         return otc_result(minor, rc, NULL);
     otc_give(&found, value);

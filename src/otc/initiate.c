@@ -83,8 +83,10 @@ otc_initiate(const struct otc_cred *cred, const struct otc_ask *ask, const struc
     gage_rc rc = context == NULL ? gage_rc_of(GAGE_E_NOMEM) : start(context, cred, ask, env, token, err);
     if (gage_ok(rc))
         *out = context;
-    else
+    else {
         otc_context_free(context);
+        buf_reset(token);
+    }
     return rc;
 }
 
@@ -166,9 +168,10 @@ finish(struct otc_context *context, struct hkdf *work, const struct otc_noise *n
 {
     uint8_t confirmation[SHA256_LEN];
     TRY(otc_confirmation(work, prk, noise->h, confirmation));
+    buf_reserve(token, OTC_TOKEN3_LEN);
     put_u8(token, OTC_TOKEN3);
     put_bytes(token, SLICE_OF(confirmation));
-    TRY(buf_check(token, NULL));
+    TRY(buf_check(token, NULL)); /* all of it or nothing */
     context->prk = *prk;
     otc_schedule(context);
     context->state = OTC_COMPLETE;

@@ -17,7 +17,10 @@ otc_psk_from_text(gage_slice text, enum otc_side side, struct otc_psk *psk, stru
     AUTO(gage_secret) prk = {0};
     AUTO(otc_work) work = {0};
     const gage_slice use = SLICE_LITERAL("psk");
-    if (!gage_ok(get_base64(text, &secret)) || secret.n != OTC_SECRET_LEN)
+    gage_rc rc = get_base64(text, &secret);
+    if (rc.code == GAGE_E_NOMEM)
+        return rc;
+    if (!gage_ok(rc) || secret.n != OTC_SECRET_LEN)
         return otc_fail(err, OTC_S_BAD_SECRET);
     TRY(hkdf_init(&work));
     TRY(hkdf_extract_in(&work, SLICE_LITERAL("gage/otc/1"), gage_buf_slice(&secret), &prk));

@@ -110,5 +110,5 @@ otc_secret_file_read(const char *path, gage_buf *bytes, struct gage_err *err)
     gage_rc rc = file_read_fd(fd, "the secret file", bytes, NULL);
     if (rc.code == GAGE_E_LIMIT)
         return otc_fail(err, OTC_S_SECRET_FILE_FORMAT);
-    return gage_ok(rc) ? rc : otc_fail(err, OTC_S_SECRET_FILE);
+    return gage_ok(rc) || rc.code == GAGE_E_NOMEM ? rc : otc_fail(err, OTC_S_SECRET_FILE);
 }
