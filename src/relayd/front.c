@@ -329,7 +329,6 @@ start_daemon(struct relay *relay, int listen_fd, unsigned threads)
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_as_is, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)POOL_BYTES, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)relay->settings.connections, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)relay->settings.idle_timeout, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
         {listen_fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},

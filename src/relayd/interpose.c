@@ -1,7 +1,8 @@
-/* The program's own recv, send, sendmsg and shutdown: the dynamic linker resolves a library's calls to them before the C library's (ELF
- * symbol interposition). Descriptors that are no wire, of this program's other libraries, go straight on. */
+/* The program's own recv, send, sendmsg, shutdown and epoll_wait: the dynamic linker resolves a library's calls to them before the C
+ * library's (ELF symbol interposition). Descriptors that are no wire, of this program's other libraries, go straight on. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "relayd/wire.h"
 
@@ -11,12 +12,14 @@ SHOWN ssize_t recv(int fd, void *to, size_t n, int flags);
 SHOWN ssize_t send(int fd, const void *from, size_t n, int flags);
 SHOWN ssize_t sendmsg(int fd, const struct msghdr *message, int flags);
 SHOWN int shutdown(int fd, int how);
+SHOWN int epoll_wait(int fd, struct epoll_event *events, int max, int ms);
 
 static struct {
     ssize_t (*recv)(int, void *, size_t, int);
     ssize_t (*send)(int, const void *, size_t, int);
     ssize_t (*sendmsg)(int, const struct msghdr *, int);
     int (*shutdown)(int, int);
+    int (*epoll_wait)(int, struct epoll_event *, int, int);
 } next;
 
 /* dlsym gives an object pointer where C wants a function pointer (POSIX says they convert). */
@@ -33,6 +36,7 @@ find_all(void)
     find("send", &next.send);
     find("sendmsg", &next.sendmsg);
     find("shutdown", &next.shutdown);
+    find("epoll_wait", &next.epoll_wait);
 }
 
 ssize_t
@@ -93,4 +97,20 @@ shutdown(int fd, int how)
 {
     struct wire *wire = wire_of(fd);
     return wire != NULL ? wire_shutdown(wire, how) : system_shutdown(fd, how);
+}
+
+static _Thread_local int ready;
+
+int
+epoll_wait(int fd, struct epoll_event *events, int max, int ms)
+{
+    if (next.epoll_wait == NULL)
+        find_all();
+    return ready = next.epoll_wait(fd, events, max, ms);
+}
+
+int
+wire_ready(void)
+{
+    return ready;
 }

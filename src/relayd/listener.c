@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
+#define SILENT_SECONDS 1
 
 union address {
     struct sockaddr any;
@@ -111,6 +113,16 @@ make_way(const union address *address, struct gage_err *err)
     return GAGE_DONE;
 }
 
+/* Every client speaks first, so a connection is taken when its first bytes are here: one waking less. One that stays silent for a second is
+ * taken all the same, and its time for a head begins. */
+static void
+wait_for_bytes(int fd, const union address *address)
+{
+    int seconds = SILENT_SECONDS;
+    if (address->any.sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
 static gage_rc
 bind_socket(int fd, const char *text, const union address *address, socklen_t n, struct gage_err *err)
 {
@@ -118,6 +130,7 @@ bind_socket(int fd, const char *text, const union address *address, socklen_t n,
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (address->any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    wait_for_bytes(fd, address);
     TRY(make_way(address, err));
     if (bind(fd, &address->any, n) != 0 || listen(fd, BACKLOG) != 0)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot listen on %.100s", text);

@@ -56,6 +56,8 @@ put_store(const struct relay *relay, gage_buf *out)
     put_metric(out, "reserved_bytes_limit", "gauge", "Space that they may reserve.", s.reserved_max);
     put_metric(out, "store_queued", "gauge", "Operations that wait for the store.", s.queued);
     put_metric(out, "store_operations_total", "counter", "Operations done through the store's queue.", s.operations);
+    put_metric(out, "store_immediate_total", "counter",
+               "Of them, those done at once by the thread that took the request.", s.immediate);
     put_metric(out, "store_direct_reads_total", "counter", "Reads done without it.", s.reads_direct);
     put_metric(out, "store_batches_total", "counter", "Transactions committed.", s.batches);
     put_metric(out, "store_batches_failed_total", "counter", "Transactions that failed.", s.batches_failed);

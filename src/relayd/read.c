@@ -183,7 +183,7 @@ static void
 read_listed(struct request *request)
 {
     struct relay *relay = request->relay;
-    if (!store_try(relay->store, request->op)) {
+    if (!store_try(relay->store, request->op) && !request_now(request)) {
         request_suspend(request);
         if (!store_submit(relay->store, request->op))
             read_done(request->op);

@@ -19,6 +19,7 @@ relay_take_limits(struct relay *relay, const struct settings *s)
     relay->limits.limit_loopback = s->limit_loopback;
     relay->wire_limits.head_ns = s->head_timeout * SECOND_NS;
     relay->wire_limits.body_ns = s->body_timeout * SECOND_NS;
+    relay->wire_limits.idle_ns = s->idle_timeout * SECOND_NS;
     relay->wire_limits.payload_max = s->payload_max;
     relay->wire_limits.body_max = (uint64_t)(s->payload_max + BODY_SLACK + BODY_OVERLONG);
 }

@@ -69,8 +69,11 @@ struct request {
 
 /* The header's value or NULL. */
 const char *request_header(const struct request *request, const char *name);
-/* Submits request->op and suspends the connection; `then` (the route's answer) runs when it is done. */
+/* Runs request->op at once and the route's answer with it, or submits it and suspends the connection; then the answer runs when it is
+ * done. */
 void request_ask(struct request *request);
+/* Runs request->op at once where this thread and the store have nothing else to do. */
+bool request_now(struct request *request);
 /* The operation of the request, zeroed but for mailbox, claim, request id, time. NULL where memory is short (answered). */
 struct store_op *request_op(struct request *request, enum store_verb verb);
 /* Lets the connection sleep until request_resume, which any thread may call, runs the route's answer. */

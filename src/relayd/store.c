@@ -6,14 +6,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+
 #define QUEUE_DEFAULT 4096
 #define QUEUE_BYTES ((size_t)256 << 20)
 #define BATCH_DEFAULT 256
 #define BATCH_LARGEST 4096
 #define MAILBOXES_DEFAULT 1000000
 #define BYTES_DEFAULT ((uint64_t)4 << 30)
-#define PATIENCE_MS 4000     /* at closing, with a database that does not answer */
-#define RECORD_OVERHEAD 4096 /* row, indexes, remembered requests, slack of the pages */
+#define PATIENCE_MS 4000                 /* at closing, with a database that does not answer */
+#define RECORD_OVERHEAD 4096             /* row, indexes, remembered requests, slack of the pages */
+#define SLOW_NS INT64_C(20000000)        /* a transaction that took longer... */
+#define SLOW_FOR_NS INT64_C(10000000000) /* ...sends all of so long through the queue */
 
 const char *
 store_verdict_name(enum store_verdict verdict)
@@ -148,6 +152,7 @@ store_open(const struct store_options *options, struct store **out, struct gage_
     store->report = options->report;
     store->context = options->context;
     pthread_mutex_init(&store->state, NULL);
+    pthread_mutex_init(&store->writer, NULL);
     lane_init(&store->writes, queue_max, QUEUE_BYTES);
     lane_init(&store->reads, queue_max, QUEUE_BYTES);
     store_set_limits(store, &options->limits);
@@ -185,6 +190,7 @@ store_close(struct store **closing)
     lane_cleanup(&store->writes);
     lane_cleanup(&store->reads);
     pthread_mutex_destroy(&store->state);
+    pthread_mutex_destroy(&store->writer);
     gage_wipe(store, sizeof *store);
     free(store);
     *closing = NULL;
@@ -227,7 +233,10 @@ store_try(struct store *store, struct store_op *op)
         return true;
     struct gage_err err = {0};
     enum read_need need = READ_ANSWERED;
-    gage_rc rc = store->engine->ops->read(store->engine, &op, &need, 1, &err);
+    bool writer = pthread_mutex_trylock(&store->writer) == 0; /* its connection has the pages in memory */
+    gage_rc rc = store->engine->ops->read(store->engine, &op, &need, 1, writer, &err);
+    if (writer)
+        pthread_mutex_unlock(&store->writer);
     if (gage_ok(rc) && need == READ_NEEDS_WRITE)
         return false;
     if (!gage_ok(rc)) {
@@ -235,6 +244,37 @@ store_try(struct store *store, struct store_op *op)
         store_note(store, rc, &err);
     }
     store_count(store, &store->stats.reads_direct, 1);
+    return true;
+}
+
+static void
+nothing_to_tell(struct store_op *op)
+{
+}
+
+static void
+run_alone(struct store *store, struct store_op *op)
+{
+    void (*done)(struct store_op *) = op->done;
+    int64_t began = clock_monotonic_ns();
+    op->done = nothing_to_tell;
+    store_run_batch(store, &store->workshop.batch, &op, 1);
+    op->done = done;
+    int64_t ended = clock_monotonic_ns();
+    if (ended - began > SLOW_NS)
+        store->slow_until_ns = ended + SLOW_FOR_NS;
+    store_count(store, &store->stats.immediate, 1);
+}
+
+bool
+store_now(struct store *store, struct store_op *op)
+{
+    if (!store->engine->ops->local || clock_monotonic_ns() < store->slow_until_ns || lane_count(&store->writes) > 0 ||
+        !gage_ok(store_health(store, NULL)) || pthread_mutex_trylock(&store->writer) != 0)
+        return false;
+    if (prepare(store, op))
+        run_alone(store, op);
+    pthread_mutex_unlock(&store->writer);
     return true;
 }
 

@@ -104,8 +104,7 @@ struct store_result {
 struct store_op {
     struct store_request request;
     struct store_result result;
-    /* Called exactly once for each accepted op, from a store thread, with no lock of the store held; may call store_try and
-     * store_submit, must not block. From its start the op is the caller's again. */
+    /* Called exactly once for each accepted op, from a store thread; may call store_try and store_submit, must not block. From its start the op is the caller's again. */
     void (*done)(struct store_op *op);
     void *context; /* the caller's */
 
@@ -137,10 +136,10 @@ struct store_options {
     size_t queue_max; /* operations waiting, beyond which store_submit refuses; 0: 4096 */
     size_t batch_max; /* operations a transaction; 0: 256; 1: a row a commit (what the benchmark compares with) */
 
-    /* A mailbox's payload or binding changed, durably: whoever waits for it reads again. Called from a store thread with no lock
-     * held; must not block. `tag` NULL: changes by other relays may have been missed, every waiting reader must look again.
-     * version 0: the mailbox is gone. `writer` is the role that did it (undefined with NULL, and for a sweep). Also called
-     * for writes by other relays on the same database. May be NULL. */
+    /* A mailbox's payload or binding changed, durably: whoever waits for it reads again. Called from a store thread or within
+     * store_now; must not block, nor call the store. `tag` NULL: changes by other relays may have been missed, every waiting reader
+     * must look again. version 0: the mailbox is gone. `writer` is the role that did it (undefined with NULL, and for a sweep).
+     * Also called for writes by other relays on the same database. May be NULL. */
     void (*wake)(void *context, const uint8_t *tag, enum store_role writer, uint64_t version);
     /* The store's state changed: err tells what failed (a sentence for the log, no secrets), NULL that it works again. Also
      * warnings (serious false), such as "durable on one node only". Called from any thread. May be NULL. */
@@ -165,6 +164,12 @@ void store_close(struct store **store);
  * wake, it must be listed under its tag before it reads for the last time. */
 bool store_try(struct store *store, struct store_op *op);
 
+/* Runs any operation to its end in the calling thread, durably, where that may take no longer than a healthy disk's sync: the database is
+ * local and was quick lately, and nobody else is at it or in the queue. True: op->result is filled, done is not called. False: nothing
+ * happened, use store_submit. `wake` runs in the calling thread. It saves an idle relay two changes of thread a write; a busy one gathers
+ * its writes in the queue. Thread-safe. */
+bool store_now(struct store *store, struct store_op *op);
+
 /* Queues the operation. True: op->done will be called (it may run before this returns). False: refused at once because the
  * queue is full or the store is closing; op->result says STORE_UNAVAILABLE (or TOO_LARGE) and done is not called. Thread-safe. */
 bool store_submit(struct store *store, struct store_op *op);
@@ -184,7 +189,8 @@ struct store_stats {
     uint64_t mailboxes, reserved_bytes;   /* as of the last commit; PostgreSQL: of all relays */
     uint64_t mailboxes_max, reserved_max; /* the limits in force */
     uint64_t queued;                      /* operations waiting now */
-    uint64_t operations, reads_direct;    /* answered through the queue; through store_try */
+    uint64_t operations, reads_direct;    /* answered through the queue or store_now; through store_try */
+    uint64_t immediate;                   /* of the operations: by store_now */
     uint64_t batches, batches_failed;     /* transactions committed; failed ones */
     uint64_t refused_queue, refused_full; /* for want of queue room; of quota or disk */
     uint64_t swept;                       /* mailboxes removed by the sweep */

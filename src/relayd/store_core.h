@@ -1,15 +1,17 @@
 /* store_core.h - the store's inside: two lanes of work over one engine.
  *
- * Writes (and reads that must bind a claim) go through the write lane, whose thread gathers them into batches. Where the engine
- * is local, reads run in the thread that asks; else the read lane's thread sends them to the database, many at a time.
- * Locks: a lane's lock and `state` are leaves: nothing else is taken, and no callback runs, under either. */
+ * Writes (and reads that must bind a claim) go through the write lane, whose thread gathers them into batches; on an idle store with
+ * a local engine, a batch of one runs in the thread that asks. Where the engine is local, reads run in the thread that asks; else the
+ * read lane's thread sends them to the database, many at a time.
+ * Locks: who has `writer` is at a transaction, and runs the callbacks under it. A lane's lock and `state` are leaves: nothing else is
+ * taken, and no callback runs, under either. */
 #ifndef GAGE_RELAYD_STORE_CORE_H
 #define GAGE_RELAYD_STORE_CORE_H
 
 #include "relayd/store_engine.h"
 #include "relayd/store_lane.h"
 
-/* What the write lane's thread works with. */
+/* What a batch works with. */
 struct workshop {
     struct batch batch;
     struct swept swept;
@@ -27,7 +29,9 @@ struct store {
     void *context;
 
     struct lane writes, reads;
+    pthread_mutex_t writer; /* the engine's transactions, and: */
     struct workshop workshop;
+    _Atomic int64_t slow_until_ns; /* monotonic: the disk is slow, and until then nothing runs at once */
 
     pthread_mutex_t state; /* what follows */
     struct store_limits limits;
@@ -42,7 +46,7 @@ struct store {
 void *store_run_writes(void *store);
 void *store_run_reads(void *store);
 
-/* Runs one batch of operations to their completion; called by the write lane's thread (and by its unit test). */
+/* Runs one batch of operations to their completion, under the writing lock. */
 void store_run_batch(struct store *store, struct batch *batch, struct store_op **ops, size_t count);
 
 /* Notes that the database failed or works again, and reports a change. */

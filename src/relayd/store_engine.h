@@ -42,8 +42,9 @@ struct engine_ops {
     void (*end)(struct engine *engine);
 
     /* Answers reads outside a transaction through answer_read, and sets need[i] for each. Thread-safe where `local`, else
-     * called from one thread. On failure nothing is answered. */
-    gage_rc (*read)(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count,
+     * called from one thread. `writer`: the caller may use what begin, commit and the rest use, now. On failure nothing is
+     * answered. */
+    gage_rc (*read)(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, bool writer,
                     struct gage_err *err);
 
     /* Removes at most SWEEP_STEP mailboxes that expired at or before `now`, durably. */

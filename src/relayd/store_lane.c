@@ -116,23 +116,24 @@ lane_poke(struct lane *lane)
     pthread_mutex_unlock(&lane->lock);
 }
 
-static void
-wait_for_more(struct lane *lane, int wait_ms)
+void
+lane_wait(struct lane *lane, int wait_ms)
 {
     struct timespec until = after_ms(wait_ms);
     int sys = 0;
+    pthread_mutex_lock(&lane->lock);
     while (lane->head == NULL && !lane->closing && !lane->poked && sys != ETIMEDOUT)
         sys = wait_ms < 0 ? pthread_cond_wait(&lane->more, &lane->lock)
                           : pthread_cond_timedwait(&lane->more, &lane->lock, &until);
+    lane->poked = false;
+    pthread_mutex_unlock(&lane->lock);
 }
 
 size_t
-lane_take(struct lane *lane, struct store_op **ops, size_t max, size_t bytes_max, int wait_ms, bool *over)
+lane_take(struct lane *lane, struct store_op **ops, size_t max, size_t bytes_max, bool *over)
 {
     size_t n = 0, bytes = 0;
     pthread_mutex_lock(&lane->lock);
-    wait_for_more(lane, wait_ms);
-    lane->poked = false;
     while (lane->head != NULL && n < max && (n == 0 || weight(lane->head) <= bytes_max - bytes)) {
         struct store_op *op = lane->head;
         lane->head = op->inner.next;

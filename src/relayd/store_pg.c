@@ -46,7 +46,8 @@ receive_reads(struct pg_link *link, struct store_op **ops, enum read_need *need,
 }
 
 gage_rc
-pg_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, struct gage_err *err)
+pg_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, bool writer,
+        struct gage_err *err)
 {
     struct pg_engine *s = (struct pg_engine *)engine;
     gage_rc rc = gage_rc_of(GAGE_E_STATE);

@@ -108,7 +108,8 @@ gage_rc pg_begin(struct engine *engine, struct batch *batch, struct gage_err *er
 gage_rc pg_commit(struct engine *engine, struct batch *batch, struct gage_err *err);
 void pg_end(struct engine *engine);
 gage_rc pg_sweep(struct engine *engine, int64_t now, struct swept *swept, struct gage_err *err);
-gage_rc pg_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, struct gage_err *err);
+gage_rc pg_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, bool writer,
+                struct gage_err *err);
 /* Fills a record from columns: tag, create_key, expires, payload_max, version, head, whether `initial` is there. */
 void pg_get_row(const PGresult *result, int row, struct record *record, gage_buf *head);
 

@@ -199,11 +199,11 @@ wake_all(struct store *store, const struct batch *batch)
 
 /* Reads for which nothing more needs to be written. */
 static void
-finish_reads(struct store *store, struct store_op **ops, size_t count)
+finish_reads(struct store *store, struct store_op **ops, size_t count, bool writer)
 {
     enum read_need need[READS_AT_ONCE];
     struct gage_err err = {0};
-    gage_rc rc = store->engine->ops->read(store->engine, ops, need, count, &err);
+    gage_rc rc = store->engine->ops->read(store->engine, ops, need, count, writer, &err);
     if (!gage_ok(rc))
         store_note(store, rc, &err);
     for (size_t i = 0; i < count; i++) {
@@ -229,7 +229,7 @@ deliver(struct store *store, struct store_op *op)
     op->inner.final = true;
     result_fail(&op->result, STORE_UNAVAILABLE);
     if (store->engine->ops->local)
-        finish_reads(store, &op, 1);
+        finish_reads(store, &op, 1, true);
     else if (!lane_push(&store->reads, op, true))
         op->done(op);
 }
@@ -346,14 +346,16 @@ store_run_writes(void *context)
     bool over = false;
     pthread_setname_np(pthread_self(), "store");
     while (!over) {
-        int wait = is_failing(store) ? PROBE_MS : -1;
-        size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, wait, &over);
+        lane_wait(&store->writes, is_failing(store) ? PROBE_MS : -1);
+        pthread_mutex_lock(&store->writer); /* before the lane is emptied: what comes meanwhile is of this batch */
+        size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, &over);
         if (n > 0)
             store_run_batch(store, &w->batch, w->ops, n);
         else if (!over && is_failing(store))
             probe(store);
         if (!over)
             sweep_step(store, &w->swept);
+        pthread_mutex_unlock(&store->writer);
     }
     lane_ended(&store->writes);
     return NULL;
@@ -367,10 +369,11 @@ store_run_reads(void *context)
     bool over = false;
     pthread_setname_np(pthread_self(), "store");
     while (!over) {
-        size_t n = lane_take(&store->reads, ops, READS_AT_ONCE, SIZE_MAX, -1, &over);
+        lane_wait(&store->reads, -1);
+        size_t n = lane_take(&store->reads, ops, READS_AT_ONCE, SIZE_MAX, &over);
         store_count(store, &store->stats.operations, n);
         if (n > 0)
-            finish_reads(store, ops, n);
+            finish_reads(store, ops, n, false);
     }
     lane_ended(&store->reads);
     return NULL;

@@ -29,6 +29,9 @@ static const char schema[] = "PRAGMA application_id = " TEXT_OF(
 
 #define COLUMNS "row, tag, create_key, expires, payload_max, version, head, length(initial)"
 
+const char sqlite_read_sql[] =
+    "SELECT " COLUMNS ", CASE WHEN version > ?2 THEN payload END FROM mailbox WHERE tag = ?1";
+
 static const char *const sql[SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN",
     [SQL_COMMIT] = "COMMIT",
@@ -48,6 +51,7 @@ static const char *const sql[SQL_STATEMENTS] = {
                   " LIMIT ?2) RETURNING tag, payload_max",
     [SQL_PROBE] = "INSERT INTO meta (name, value) VALUES ('probe', x'00')"
                   " ON CONFLICT (name) DO UPDATE SET value = randomblob(1)",
+    [SQL_READ] = sqlite_read_sql,
 };
 
 /* ---- failures ---- */

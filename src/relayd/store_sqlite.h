@@ -1,4 +1,4 @@
-/* store_sqlite.h - the SQLite engine's inside: one writing connection, used by the write lane's thread alone, and a few reading ones,
+/* store_sqlite.h - the SQLite engine's inside: one writing connection, used under the store's writing lock, and a few reading ones,
  * each under its own lock. Schema and settings: doc/relay-store.md. */
 #ifndef GAGE_RELAYD_STORE_SQLITE_H
 #define GAGE_RELAYD_STORE_SQLITE_H
@@ -22,6 +22,7 @@ enum sqlite_statement {
     SQL_DELETE,
     SQL_SWEEP,
     SQL_PROBE,
+    SQL_READ,
     SQL_STATEMENTS
 };
 
@@ -48,7 +49,7 @@ struct sqlite_engine {
 
     struct sqlite_reader reader[SQLITE_READERS];
     unsigned next_reader;      /* atomic */
-    uint64_t mailboxes, bytes; /* atomic; written by the write lane's thread */
+    uint64_t mailboxes, bytes; /* atomic; written under the writing lock */
 };
 
 /* ---- connection (store_sqlite.c) ---- */
@@ -64,13 +65,16 @@ void sqlite_recover(struct sqlite_engine *s, int code);
 /* Runs a prepared statement that returns no rows. */
 gage_rc sqlite_run(struct sqlite_engine *s, enum sqlite_statement which, struct gage_err *err);
 
+/* The statement of a read: the payload comes only where the version is above ?2. */
+extern const char sqlite_read_sql[];
+
 /* ---- rows (store_sqlite_rows.c) ---- */
 
 gage_rc sqlite_begin(struct engine *engine, struct batch *batch, struct gage_err *err);
 gage_rc sqlite_commit(struct engine *engine, struct batch *batch, struct gage_err *err);
 void sqlite_end(struct engine *engine);
 gage_rc sqlite_sweep(struct engine *engine, int64_t now, struct swept *swept, struct gage_err *err);
-gage_rc sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count,
+gage_rc sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, bool writer,
                     struct gage_err *err);
 
 #endif

@@ -280,10 +280,6 @@ borrow_reader(struct sqlite_engine *s)
     return reader;
 }
 
-/* The payload only where the version is above ?2. */
-static const char read_sql[] = "SELECT row, tag, create_key, expires, payload_max, version, head, length(initial),"
-                               " CASE WHEN version > ?2 THEN payload END FROM mailbox WHERE tag = ?1";
-
 static void
 close_reader(struct sqlite_reader *reader)
 {
@@ -299,7 +295,7 @@ ready_reader(struct sqlite_engine *s, struct sqlite_reader *reader, struct gage_
     if (reader->db != NULL)
         return GAGE_DONE;
     TRY(sqlite_connect(s->path, true, &reader->db, err));
-    int code = sqlite3_prepare_v3(reader->db, read_sql, -1, SQLITE_PREPARE_PERSISTENT, &reader->read, NULL);
+    int code = sqlite3_prepare_v3(reader->db, sqlite_read_sql, -1, SQLITE_PREPARE_PERSISTENT, &reader->read, NULL);
     if (code == SQLITE_OK)
         return GAGE_DONE;
     gage_rc rc = sqlite_failed(reader->db, code, s->path, err);
@@ -307,27 +303,36 @@ ready_reader(struct sqlite_engine *s, struct sqlite_reader *reader, struct gage_
     return rc;
 }
 
+/* Runs the statement for one operation; returns SQLite's code. */
+static int
+read_row(sqlite3_stmt *statement, struct store_op *op, enum read_need *need)
+{
+    struct record record;
+    record_init(&record);
+    uint64_t after = op->request.verb == STORE_DISPLAY || op->request.after > INT64_MAX ? INT64_MAX : op->request.after;
+    sqlite3_bind_blob(statement, 1, op->result.tag, KEYED_LEN, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, (int64_t)after);
+    int code = sqlite3_step(statement);
+    gage_slice payload = SLICE_NONE;
+    if (code == SQLITE_ROW) {
+        get_row(statement, &record, NULL);
+        payload = column_bytes(statement, 8);
+        code = SQLITE_DONE;
+    }
+    if (code == SQLITE_DONE)
+        *need = answer_read(op, &record, payload);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return code;
+}
+
 static gage_rc
 read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op *op, enum read_need *need,
          struct gage_err *err)
 {
     TRY(ready_reader(s, reader, err));
-    struct record record;
-    record_init(&record);
-    uint64_t after = op->request.verb == STORE_DISPLAY || op->request.after > INT64_MAX ? INT64_MAX : op->request.after;
-    sqlite3_bind_blob(reader->read, 1, op->result.tag, KEYED_LEN, SQLITE_STATIC);
-    sqlite3_bind_int64(reader->read, 2, (int64_t)after);
-    int code = sqlite3_step(reader->read);
-    gage_slice payload = SLICE_NONE;
-    if (code == SQLITE_ROW) {
-        get_row(reader->read, &record, NULL);
-        payload = column_bytes(reader->read, 8);
-    }
-    if (code == SQLITE_ROW || code == SQLITE_DONE)
-        *need = answer_read(op, &record, payload);
-    sqlite3_reset(reader->read);
-    sqlite3_clear_bindings(reader->read);
-    if (code == SQLITE_ROW || code == SQLITE_DONE)
+    int code = read_row(reader->read, op, need);
+    if (code == SQLITE_DONE)
         return GAGE_DONE;
     gage_rc rc = sqlite_failed(reader->db, code, s->path, err);
     if (code != SQLITE_BUSY)
@@ -335,10 +340,28 @@ read_one(struct sqlite_engine *s, struct sqlite_reader *reader, struct store_op 
     return rc;
 }
 
+/* On the writing connection, whose pages are in memory: no other process changes the file. */
+static gage_rc
+read_as_writer(struct sqlite_engine *s, struct store_op **ops, enum read_need *need, size_t count, struct gage_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        int code = read_row(s->statement[SQL_READ], ops[i], &need[i]);
+        if (code == SQLITE_DONE)
+            continue;
+        gage_rc rc = sqlite_failed(s->db, code, s->path, err);
+        sqlite_recover(s, code);
+        return rc;
+    }
+    return GAGE_DONE;
+}
+
 gage_rc
-sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, struct gage_err *err)
+sqlite_read(struct engine *engine, struct store_op **ops, enum read_need *need, size_t count, bool writer,
+            struct gage_err *err)
 {
     struct sqlite_engine *s = (struct sqlite_engine *)engine;
+    if (writer && s->db != NULL)
+        return read_as_writer(s, ops, need, count, err);
     gage_rc rc = GAGE_DONE;
     struct sqlite_reader *reader = borrow_reader(s);
     for (size_t i = 0; i < count && gage_ok(rc); i++)

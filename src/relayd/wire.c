@@ -235,6 +235,7 @@ pass(struct wire *wire, const uint8_t *bytes, size_t n)
     int64_t now = clock_monotonic_ns();
     if (!guard_started(&wire->guard))
         wire->started_ns = now;
+    wire->idle = false;
     size_t taken = guard_feed(&wire->guard, gage_slice_of(bytes, n));
     if (wire->guard.refusal != NULL)
         return refuse(wire, wire->guard.refusal);
@@ -279,23 +280,40 @@ tls_write(struct wire *wire, const uint8_t *from, size_t n)
     return result == 0 ? fail(ECONNRESET) : result;
 }
 
+static void
+go_on_until(struct wire *wire, int64_t latest)
+{
+    int64_t idle = clock_monotonic_ns() + wire->limits->idle_ns;
+    wire->deadline_ns = latest < idle ? latest : idle;
+}
+
 /* Writes on as long as the socket takes it: the library takes a short count to mean that the socket is full. */
-ssize_t
-wire_send(struct wire *wire, const void *from, size_t n)
+static ssize_t
+send_all(struct wire *wire, const uint8_t *from, size_t n)
 {
     size_t total = 0;
-    wire_counts.calls++;
-    if (wire->refused || wire->broken)
-        return fail(ECONNRESET);
     if (wire->ssl == NULL)
         return system_send(wire->fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (total < n) {
-        ssize_t sent = tls_write(wire, (const uint8_t *)from + total, n - total);
+        ssize_t sent = tls_write(wire, from + total, n - total);
         if (sent < 0)
             return total > 0 ? (ssize_t)total : -1;
         total += (size_t)sent;
     }
     return (ssize_t)total;
+}
+
+/* A peer that takes something has more time, until the answer's own end. */
+ssize_t
+wire_send(struct wire *wire, const void *from, size_t n)
+{
+    wire_counts.calls++;
+    if (wire->refused || wire->broken)
+        return fail(ECONNRESET);
+    ssize_t sent = send_all(wire, from, n);
+    if (sent > 0 && wire->latest_ns > 0) /* not the interim answer to an expectation */
+        go_on_until(wire, wire->latest_ns);
+    return sent;
 }
 
 /* Copies what the message holds from `offset` on, as much as fits. */
@@ -320,10 +338,6 @@ wire_sendmsg(struct wire *wire, const struct msghdr *message)
 {
     uint8_t together[16384];
     size_t total = 0, n;
-    if (wire->ssl == NULL && !wire->refused) {
-        wire_counts.calls++;
-        return system_sendmsg(wire->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
     while ((n = gather(message, total, together, sizeof together)) > 0) {
         ssize_t sent = wire_send(wire, together, n);
         gage_wipe(together, n);
@@ -363,13 +377,16 @@ wire_next(struct wire *wire)
 {
     guard_next(&wire->guard);
     wire->guard.body_max = wire->limits->body_max;
-    wire->deadline_ns = 0;
+    wire->idle = true;
+    wire->latest_ns = 0;
+    go_on_until(wire, INT64_MAX);
 }
 
 void
 wire_set_deadline(struct wire *wire, int64_t deadline_ns)
 {
-    wire->deadline_ns = deadline_ns;
+    wire->latest_ns = deadline_ns;
+    go_on_until(wire, deadline_ns);
 }
 
 size_t
@@ -384,7 +401,7 @@ wire_cut_late(int64_t now_ns)
             continue;
         wire->deadline_ns = 0;
         system_shutdown((int)fd, SHUT_RDWR);
-        cut++;
+        cut += wire->idle ? 0 : 1;
     }
     pthread_mutex_unlock(&table_lock);
     wire_counts.late += cut;

@@ -222,6 +222,24 @@ class Hostile(unittest.TestCase):
             self.assertGreaterEqual(relay.metric("connections_late_total"), 2)
             self.assertEqual(relay.request("GET", "/healthz").status, 200)
 
+    def test_an_idle_connection_is_closed_and_not_counted_as_slow(self):
+        with Relay(options=["--metrics", "127.0.0.1:0"], limits={"idle_timeout": "1s", "head_timeout": "30s"}) as relay:
+            with relay.connect() as s:
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertTrue(s.recv(1000).startswith(b"HTTP/1.1 200"))
+                self.assertEqual(s.recv(1000), b"")
+            self.assertEqual(relay.metric("connections_late_total"), 0)
+
+    def test_an_idle_relay_makes_a_write_durable_in_the_thread_that_took_it(self):
+        with Relay(options=["--metrics", "127.0.0.1:0"]) as relay:
+            claims = [new_id() for _ in range(10)]
+            paths = [relay.box(claim) for claim in claims]
+            self.assertGreater(relay.metric("store_immediate_total"), 0)
+            relay.kill()
+            relay.start()
+            for path, claim in zip(paths, claims):
+                self.assertEqual(relay.read(path, claim).status, 200)
+
     def test_connections_of_one_prefix_are_limited(self):
         with Relay(limits={"limit_loopback": "yes", "connections_per_prefix": 3}) as relay:
             held = [relay.connect() for _ in range(3)]

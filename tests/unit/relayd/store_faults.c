@@ -250,6 +250,68 @@ TEST(a_full_queue_refuses_at_once_and_loses_nothing_it_took)
     store_close(&store);
 }
 
+static uint64_t
+count_immediate(struct store *store)
+{
+    struct store_stats stats;
+    store_stats(store, &stats);
+    return stats.immediate;
+}
+
+TEST(an_idle_store_works_in_the_callers_thread_and_a_busy_one_does_not)
+{
+    struct store *store = open_reporting();
+    struct box box;
+    struct call first, second;
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    uint64_t before = count_immediate(store);
+    call_init(&first, STORE_UPDATE, box.id, box.initiator);
+    call_init(&second, STORE_UPDATE, box.id, box.initiator);
+    fault_gate_close();
+    call_start(store, &first);
+    fault_gate_wait();
+    assert_false(store_now(store, &second.op));
+    fault_gate_open();
+    call_wait(&first);
+    while (!store_now(store, &second.op)) /* the store's thread is still on its way out */
+        ;
+    assert_int_equal(second.op.result.verdict, STORE_OK);
+    assert_int_equal(second.op.result.version, 3);
+    assert_false(second.finished);
+    assert_int_equal(count_immediate(store), before + 1);
+    store_close(&store);
+}
+
+static void *
+run_now(void *context)
+{
+    void **both = context;
+    while (!store_now(both[0], both[1]))
+        ;
+    return NULL;
+}
+
+TEST(after_a_slow_sync_the_stores_thread_waits_for_the_disk_and_no_other)
+{
+    struct store *store = open_reporting();
+    struct box box;
+    struct call slow, next;
+    pthread_t thread;
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    call_init(&slow, STORE_UPDATE, box.id, box.initiator);
+    call_init(&next, STORE_UPDATE, box.id, box.initiator);
+    fault_gate_close();
+    assert_int_equal(pthread_create(&thread, NULL, run_now, (void *[]){store, &slow.op}), 0);
+    fault_gate_wait();
+    nanosleep(&(struct timespec){0, 30000000}, NULL);
+    fault_gate_open();
+    pthread_join(thread, NULL);
+    assert_int_equal(slow.op.result.verdict, STORE_OK);
+    assert_false(store_now(store, &next.op));
+    assert_int_equal(call_run(store, &next), STORE_OK);
+    store_close(&store);
+}
+
 TEST(closing_answers_what_is_queued)
 {
     struct store *store = open_reporting();
@@ -321,6 +383,8 @@ main(void)
         CASE(a_duplicate_of_an_unsynced_write_waits_for_its_sync_and_nobody_sees_the_write_before),
         CASE(a_duplicate_of_a_write_whose_sync_fails_is_done_itself),
         CASE(a_full_queue_refuses_at_once_and_loses_nothing_it_took),
+        CASE(an_idle_store_works_in_the_callers_thread_and_a_busy_one_does_not),
+        CASE(after_a_slow_sync_the_stores_thread_waits_for_the_disk_and_no_other),
         CASE(closing_answers_what_is_queued),
         CASE(what_was_acknowledged_survives_a_power_cut),
     };

@@ -149,7 +149,8 @@ call_wait(struct call *call)
 enum store_verdict
 call_run(struct store *store, struct call *call)
 {
-    if (store_try(store, &call->op))
+    static _Atomic unsigned turn;
+    if (store_try(store, &call->op) || (turn++ % 2 == 0 && store_now(store, &call->op)))
         return call->op.result.verdict;
     call_start(store, call);
     call_wait(call);

@@ -33,7 +33,7 @@ void call_init(struct call *call, enum store_verb verb, const uint8_t mailbox[UU
 /* Submits without waiting; what is refused counts as finished. */
 void call_start(struct store *store, struct call *call);
 void call_wait(struct call *call);
-/* Tries, else submits, and waits: as the HTTP front does. */
+/* Tries, else (every other time) does it now, else submits, and waits: as the HTTP front does. */
 enum store_verdict call_run(struct store *store, struct call *call);
 
 /* Shorthands, each a complete operation; results in *call where asked for (NULL: not). */
