@@ -1,4 +1,7 @@
-"""What the packaged gssproxy gets wrong, each with the same input for both daemons where it can be shown without harm."""
+"""What the packaged gssproxy gets wrong, each with the same input for both daemons.
+
+Rows of the table of defects that stand elsewhere: 5 in mute.py, for both daemons too; 9 (the client plugin wipes a ticket cache that held
+a TGT) belongs to the client side, gage_proxy.so, and has no test here."""
 import os
 import re
 import resource
@@ -61,7 +64,7 @@ class Defects(unittest.TestCase):
             good(wire, "indicate_mechs")
 
     def test_02_a_reload_under_load_loses_and_refuses_nothing(self):
-        with Daemon(self.realm) as daemon:
+        for daemon, ours in self.both():
             stop, errors, done = threading.Event(), [], [0] * 6
             token = self.token()
 
@@ -77,16 +80,30 @@ class Defects(unittest.TestCase):
             threads = [threading.Thread(target=load, args=(i,)) for i in range(len(done))]
             for t in threads:
                 t.start()
-            for i in range(20):
+            for i in range(20 if ours else 400):
+                if errors:
+                    break
                 before = daemon.text().count("New config loaded successfully.")
                 daemon.write_conf(settings=f"debug_level = 0\nmax_connections = {1000 + i}\n")
                 daemon.signal(signal.SIGHUP)
-                wait_for(lambda: daemon.text().count("New config loaded successfully.") > before, "reload")
+                if ours:
+                    wait_for(lambda: daemon.text().count("New config loaded successfully.") > before, "reload")
+                else:
+                    stop.wait(0.02)
             stop.set()
+            if not ours:  # a client whose request was lost waits for its answer: that is the defect, too
+                self.assertTrue(errors or any(t.is_alive() for t in self.joined(threads)))
+                daemon.stop(signal.SIGKILL)
             for t in threads:
                 t.join()
-            self.assertEqual(errors, [])
-            self.assertTrue(all(done))
+            if ours:
+                self.assertEqual(errors, [])
+                self.assertTrue(all(done))
+
+    def joined(self, threads):
+        for t in threads:
+            t.join(2)
+        return threads
 
     def served_by_connection(self, path, connections, total):
         """Keeps one call on each connection; how many each got when `total` were answered."""
@@ -94,7 +111,7 @@ class Defects(unittest.TestCase):
             PROCEDURES["acquire_cred"][1], {"usage": ACCEPT, "mechs": [KRB5]})
         record = struct.pack(">I", 0x80000000 | len(request)) + request
         select = selectors.DefaultSelector()
-        wires = [Wire(path) for _ in range(connections)]
+        wires = [self.connected(path) for _ in range(connections)]
         counts = [0] * connections
         for i, wire in enumerate(wires):
             select.register(wire.socket, selectors.EVENT_READ, i)
@@ -108,9 +125,18 @@ class Defects(unittest.TestCase):
             wire.socket.close()
         return counts
 
+    def connected(self, path):
+        """The packaged daemon's backlog is short: row 4."""
+        def attempt():
+            try:
+                return Wire(path)
+            except BlockingIOError:
+                return None
+        return wait_for(attempt, "a connection")
+
     def test_03_64_connections_get_equal_shares(self):
-        with Daemon(self.realm, settings="audit = off\n") as daemon:
-            self.assertGreaterEqual(jain(self.served_by_connection(daemon.socket, 64, 64 * 60)), 0.95)
+        for daemon, ours in self.both(settings="audit = off\n"):
+            self.assertEqual(jain(self.served_by_connection(daemon.socket, 64, 64 * 60)) >= 0.95, ours)
 
     def test_04_a_thousand_clients_may_start_at_once(self):
         """All connect while the daemon gets no processor: what does not fit the backlog fails, as it would for the plugin."""
@@ -148,18 +174,24 @@ class Defects(unittest.TestCase):
             hog.communicate()
 
     def test_06b_without_descriptors_the_daemon_waits_quietly_and_serves_again(self):
-        with Daemon(self.realm) as daemon:
+        for daemon, ours in self.both():
             resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (60, 60))
-            clients = []
-            for _ in range(300):
-                s = socket.socket(socket.AF_UNIX)
-                s.connect(daemon.socket)
-                clients.append(s)
+            clients = self.crowd(daemon, 300 if ours else 62)
+            if not ours:  # spins, a line each time, for as long as somebody waits
+                wait_for(lambda: os.path.getsize(daemon.path("log")) > 5000000, "the flood")
+                daemon.stop(signal.SIGKILL)
+                continue
             wait_for(lambda: "event=descriptors_exhausted" in daemon.text(), "refusals")
             for s in clients:
                 s.close()
             wait_for(lambda: self.serves(daemon.socket), "service after the crowd")
             self.assertLess(len(daemon.text().splitlines()), 400, "the log stays short")
+
+    def crowd(self, daemon, count):
+        clients = []
+        while len(clients) < count:
+            clients.append(self.connected(daemon.socket).socket)
+        return clients
 
     def serves(self, path):
         try:
@@ -179,13 +211,15 @@ class Defects(unittest.TestCase):
             self.assertEqual(grown < 1 << 27, ours, grown)
 
     def test_08_no_key_is_printed_at_any_level(self):
-        for daemon, ours in self.both(KERNEL, options=["--debug-level=3"]):
+        for daemon, ours in self.both(KERNEL, settings="debug_level = 3\n"):
             result = good(Wire(daemon.socket), "accept_sec_context", call=KERNEL_CALL, token=self.token())
             key = result["context"]["token"][-32:]
-            if ours:
-                wait_for(lambda: "credential_use" in daemon.text(), "audit line")
-                self.assertNotIn(key[:8].hex(), re.sub(r"[^0-9a-f]", "", daemon.text().lower()))
-                self.assertNotIn(key[:8], open(daemon.path("log"), "rb").read())
+            wait_for(lambda: ("credential_use" if ours else "Total sent bytes") in daemon.text(), "the last line")
+            self.assertNotIn(key[:8], open(daemon.path("log"), "rb").read())
+            digits = re.sub(r"[^0-9a-f]", "", daemon.text().lower())
+            as_printed = "".join(f"{byte if byte < 128 else byte | 0xffffff00:x}" for byte in key)  # as the packaged daemon does
+            self.assertEqual(as_printed in digits, not ours)
+            self.assertNotIn(key[:8].hex() if ours else "never", digits)
 
     def test_10_lists_of_mechanisms_work(self):
         services = ACCEPTOR.replace("mechs = krb5", "mechs = krb5, spnego")
@@ -226,6 +260,15 @@ class Defects(unittest.TestCase):
             context = good(wire, "accept_sec_context", token=self.token())["context"]
             status = call(wire, "wrap", context=dict(context, state=b""), messages=[b"x"])["status"]["major"]
             self.assertEqual(status, NO_CONTEXT if ours else COMPLETE)
+
+    def test_14_the_reason_of_a_kerberos_error_is_logged_and_told_with_what_to_do(self):
+        for daemon, ours in self.both(ACCEPTOR.replace("{keytab}", "{dir}/no-keytab"), settings="debug_level = 1\n"):
+            status = call(Wire(daemon.socket), "accept_sec_context", token=self.token())["status"]
+            self.assertNotEqual(status["major"], COMPLETE)
+            self.assertEqual(b"check the service's keytab" in status["minor_string"], ours)
+            if ours:
+                wait_for(lambda: "no-keytab is nonexistent or empty: check the service's keytab" in daemon.text(), "the reason")
+            self.assertEqual("nonexistent or empty" in daemon.text(), ours)
 
 
 def is_up(daemon):

@@ -5,7 +5,7 @@ import threading
 import unittest
 
 import gssapi
-from daemon import ACCEPTOR, Daemon, Wire, wait_for
+from daemon import ACCEPTOR, PACKAGED, Daemon, Wire, wait_for
 from gssx import ACCEPT, COMPLETE, FAILURE, INITIATE, KERNEL_CALL, KRB5, call, good, user
 from realm import REALM, Realm
 from kernel import WRAPPER
@@ -34,8 +34,11 @@ class Mute(unittest.TestCase):
         return gssapi.SecurityContext(name=gssapi.Name("host@localhost", gssapi.NameType.hostbased_service), usage="initiate").step()
 
     def ask_slow(self, daemon, answers, procedure, arguments):
-        with Wire(daemon.path("slow")) as wire:
-            answers.append(call(wire, procedure, **arguments)["status"])
+        try:
+            with Wire(daemon.path("slow")) as wire:
+                answers.append(call(wire, procedure, **arguments)["status"])
+        except (EOFError, ConnectionResetError):  # the packaged daemon is ended under its clients
+            pass
 
     def stuck(self, daemon, count, procedure, **arguments):
         answers = []
@@ -68,6 +71,24 @@ class Mute(unittest.TestCase):
                 self.realm.kdc.send_signal(signal.SIGCONT)
             wait_for(lambda: self.acquires(daemon), "recovery", 60)
 
+    def test_a_mute_kdc_stops_every_service_of_the_packaged_daemon(self):
+        token = self.token()
+        with Daemon(self.realm, SERVICES, program=PACKAGED) as daemon:
+            self.realm.kdc.send_signal(signal.SIGSTOP)
+            try:
+                threads, answers = self.stuck(daemon, 6, "acquire_cred", usage=INITIATE, mechs=[KRB5],
+                                              name=user("host/localhost@" + REALM))
+                wait_for(lambda: waiting_for(daemon.process.pid, self.realm.port) >= 5, "five calls at the KDC")
+                with Wire(daemon.socket) as wire:
+                    wire.socket.settimeout(3)
+                    with self.assertRaises(TimeoutError):
+                        call(wire, "accept_sec_context", token=token)
+            finally:
+                self.realm.kdc.send_signal(signal.SIGCONT)
+            daemon.stop(signal.SIGKILL)
+            for t in threads:
+                t.join()
+
     def acquires(self, daemon):
         with Wire(daemon.path("slow")) as wire:
             return call(wire, "acquire_cred", usage=INITIATE, mechs=[KRB5], name=user("host/localhost@" + REALM))["status"]["major"] == COMPLETE
@@ -92,6 +113,15 @@ class Mute(unittest.TestCase):
             threads, answers = self.stuck(daemon, 1, "accept_sec_context", call=KERNEL_CALL, token=token)
             self.check(daemon, threads, answers, tokens)
             daemon.stop(signal.SIGKILL)
+
+
+def waiting_for(pid, port):
+    """How many of the process's connections lead to the port."""
+    with open(f"/proc/{pid}/net/tcp") as f:
+        remote = f":{port:04X}"
+        inodes = {line.split()[9] for line in f if line.split()[2].endswith(remote)}
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd") if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+    return sum(link.removeprefix("socket:[").rstrip("]") in inodes for link in links)
 
 
 if __name__ == "__main__":
