@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "cli/commands.h"
+#include "cli/doctor.h"
 #include "cli/http.h"
 #include "cli/records.h"
 #include "cli/settings.h"
@@ -24,19 +25,9 @@
 #define SKEW_BAD_S 300
 
 struct doctor_options {
-    bool json;
+    bool json, proxy;
     const char *relay, *pin, *ca_file, *config;
-};
-
-enum verdict { GOOD, NOTE, BAD };
-
-/* What is told about one thing looked at. */
-struct finding {
-    const char *topic;
-    enum verdict verdict;
-    enum gage_code code; /* where BAD */
-    char text[400];      /* what was found */
-    char fix[400];       /* what to do, or empty */
+    const char *proxy_config, *uid, *program;
 };
 
 struct doctor {
@@ -281,6 +272,25 @@ look_at_clock(struct doctor *doctor)
     tell(doctor, &f);
 }
 
+/* ---- the proxy ---- */
+
+static void
+tell_proxy(void *context, const struct finding *f)
+{
+    tell(context, f);
+}
+
+static void
+look_at_proxy(struct doctor *doctor)
+{
+    const struct doctor_options *o = doctor->options;
+    const char *use = getenv("GSS_USE_PROXY");
+    const struct doctor_proxy proxy = {o->proxy_config, o->uid, o->program};
+    if (o->proxy || o->proxy_config != NULL || o->uid != NULL || o->program != NULL ||
+        (use != NULL && strcmp(use, "yes") == 0))
+        doctor_proxy(&proxy, tell_proxy, doctor);
+}
+
 static gage_rc
 run_doctor(const void *options, const struct operands *operands, struct gage_err *err)
 {
@@ -292,6 +302,7 @@ run_doctor(const void *options, const struct operands *operands, struct gage_err
     look_at_state(&doctor);
     look_at_relay(&doctor);
     look_at_clock(&doctor);
+    look_at_proxy(&doctor);
     if (doctor.json != NULL) {
         json_dumpf(doctor.json, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -309,6 +320,12 @@ static const struct opt options[] = {
     {"relay-ca", "FILE", "PEM file of the authorities that may vouch for the relay", OPT_TEXT,
      offsetof(struct doctor_options, ca_file)},
     {"config", "FILE", "read this configuration file only", OPT_TEXT, offsetof(struct doctor_options, config)},
+    {"proxy", NULL, "look at the proxy too (unasked where GSS_USE_PROXY=yes)", OPT_FLAG,
+     offsetof(struct doctor_options, proxy)},
+    {"proxy-config", "FILE", "the proxy daemon's configuration file", OPT_TEXT,
+     offsetof(struct doctor_options, proxy_config)},
+    {"for-uid", "UID", "the proxy's client it is about", OPT_TEXT, offsetof(struct doctor_options, uid)},
+    {"for-program", "PATH", "that client's executable", OPT_TEXT, offsetof(struct doctor_options, program)},
     {"json", NULL, "print the findings as JSON", OPT_FLAG, offsetof(struct doctor_options, json)},
     OPT_END,
 };
@@ -316,8 +333,10 @@ static const struct opt options[] = {
 const struct command command_doctor = {
     .name = "doctor",
     .operands = "",
-    .summary = "look at mechanism, configuration, state, relay and clock; say what to fix",
-    .explanation = "Looks at everything that a transfer needs and says, of what is wrong, what to do. Changes nothing. "
+    .summary = "look at mechanism, configuration, state, relay, clock and proxy; say what to fix",
+    .explanation = "Looks at everything that a transfer needs, and with --proxy at what a client of gage-proxyd needs, "
+                   "and says, of "
+                   "what is wrong, what to do. Changes nothing. "
                    "The exit status is that of "
                    "the first thing found bad, 0 where nothing is.",
     .options = options,

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proxyd/contexts.h"
+#include "proxyd/explain.h"
 #include "proxyd/extract.h"
 #include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
@@ -315,6 +316,19 @@ run(struct daemon *d, struct conf *conf)
     _exit(0); /* threads may be inside the GSS library: no destructor runs under them */
 }
 
+/* As the client sees it: its environment is this one. */
+static gage_rc
+explain_to(const struct daemon *d, const struct conf *conf)
+{
+    const char *socket = getenv("GSSPROXY_SOCKET");
+    const struct explain_client client = {.uid = d->options.for_uid >= 0 ? (uid_t)d->options.for_uid : geteuid(),
+                                          .program = d->options.for_program,
+                                          .socket = d->options.socket == NULL && socket != NULL ? socket
+                                                                                                : conf->default_socket};
+    log_warnings(conf);
+    return explain(conf, &client) ? GAGE_DONE : gage_rc_of(GAGE_E_CONFIG);
+}
+
 static int
 act(struct daemon *d, struct conf *conf)
 {
@@ -330,6 +344,10 @@ act(struct daemon *d, struct conf *conf)
         conf_show(conf, &text);
         rc = file_write_fd(STDOUT_FILENO, "standard output", gage_buf_slice(&text), &err);
         break;
+    case ACTION_EXPLAIN:
+        rc = explain_to(d, conf);
+        conf_unref(&conf);
+        return gage_ok(rc) ? 0 : gage_exit_status(rc.code);
     case ACTION_EXTRACT:
         set_environment(conf, false);
         rc = extract_ccache(conf, conf->settings.state_dir, d->options.extract_ccache, d->options.into_ccache, &err);

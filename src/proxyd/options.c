@@ -21,6 +21,9 @@ const char options_help[] =
     "      --syslog-status       log the GSS status of calls\n"
     "      --check               read the configuration, say what is wrong, and end\n"
     "      --print-config        print the configuration in force, with the origin of each value, and end\n"
+    "      --explain             say why a client is served or refused, and what to do, and end (gage doctor --proxy)\n"
+    "      --for-uid UID         the client that --explain is about (default: who runs this)\n"
+    "      --for-program PATH    its executable\n"
     "      --extract-ccache CC   get the credential out of a ticket cache that gssproxy's plugin encrypted\n"
     "      --into-ccache CC      where --extract-ccache puts it (default: the default cache)\n"
     "      --version             print the version and end\n"
@@ -32,6 +35,9 @@ enum {
     OPT_IDLE,
     OPT_CHECK,
     OPT_PRINT,
+    OPT_EXPLAIN,
+    OPT_FOR_UID,
+    OPT_FOR_PROGRAM,
     OPT_EXTRACT,
     OPT_INTO,
     OPT_VERSION,
@@ -51,6 +57,9 @@ static const struct option table[] = {
     {"syslog-status", no_argument, NULL, OPT_SYSLOG},
     {"check", no_argument, NULL, OPT_CHECK},
     {"print-config", no_argument, NULL, OPT_PRINT},
+    {"explain", no_argument, NULL, OPT_EXPLAIN},
+    {"for-uid", required_argument, NULL, OPT_FOR_UID},
+    {"for-program", required_argument, NULL, OPT_FOR_PROGRAM},
     {"extract-ccache", required_argument, NULL, OPT_EXTRACT},
     {"into-ccache", required_argument, NULL, OPT_INTO},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -105,6 +114,12 @@ take(int option, const char *value, struct options *o, struct gage_err *err)
     case OPT_PRINT:
         o->action = ACTION_PRINT_CONFIG;
         break;
+    case OPT_EXPLAIN:
+        o->action = ACTION_EXPLAIN;
+        break;
+    case OPT_FOR_PROGRAM:
+        o->for_program = value;
+        break;
     case OPT_EXTRACT:
         o->action = ACTION_EXTRACT;
         o->extract_ccache = value;
@@ -120,6 +135,8 @@ take(int option, const char *value, struct options *o, struct gage_err *err)
         break;
     case OPT_IDLE:
         return read_number("--idle-timeout", value, 31536000, &o->idle_timeout, err);
+    case OPT_FOR_UID:
+        return read_number("--for-uid", value, UINT32_MAX - 1, &o->for_uid, err);
     case OPT_DEBUG_LEVEL:
         TRY(read_number("--debug-level", value, 100, &number, err));
         o->debug_level = (int)number;
@@ -133,7 +150,7 @@ take(int option, const char *value, struct options *o, struct gage_err *err)
 gage_rc
 options_read(int argc, char **argv, struct options *o, struct gage_err *err)
 {
-    *o = (struct options){.debug_level = -1, .idle_timeout = 1000};
+    *o = (struct options){.debug_level = -1, .idle_timeout = 1000, .for_uid = -1};
     bool daemon = false;
     for (int option; (option = getopt_long(argc, argv, "DiuC:c:s:d", table, NULL)) != -1;) {
         daemon = daemon || option == 'D';
@@ -143,5 +160,7 @@ options_read(int argc, char **argv, struct options *o, struct gage_err *err)
     REQUIRE(!(daemon && o->interactive), err, GAGE_E_USAGE, "--daemon and --interactive exclude each other");
     REQUIRE(o->into_ccache == NULL || o->action == ACTION_EXTRACT, err, GAGE_E_USAGE,
             "--into-ccache goes with --extract-ccache");
+    REQUIRE((o->for_uid < 0 && o->for_program == NULL) || o->action == ACTION_EXPLAIN, err, GAGE_E_USAGE,
+            "--for-uid and --for-program go with --explain");
     return GAGE_DONE;
 }
