@@ -14,7 +14,7 @@
 #include "cli/terminal.h"
 
 struct accept_options {
-    const char *output;
+    const char *output, *exec;
     bool yes, force, json, link_in_argv;
     struct relay_options relay_options;
 };
@@ -44,13 +44,16 @@ begin(const struct accept_options *o, const settings *s, invitation i, struct dr
     bool known;
     TRY(relay_allowed(s, gage_invitation_host(i), err));
     TRY(invitation_known(i, r, &known, err));
-    if (known)
-        return drive_again(d, &(struct again_options){o->output, o->force, o->yes, &o->relay_options}, err);
+    if (known) {
+        TRY(drive_again(d, &(struct again_options){o->output, o->force, o->yes, &o->relay_options}, err));
+        return drive_exec(d, o->exec, err);
+    }
     r->side = RECORD_ACCEPT;
     r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0);
     TRY(set_output(o, r, err));
     TRY(relay_trust_note(&o->relay_options, s, gage_invitation_url(i), gage_invitation_pin(i), r, err));
-    return gage_transfer_receive(i, &(struct gage_receive_options){0}, NULL, clock_now(), &d->transfer, err);
+    TRY(gage_transfer_receive(i, &(struct gage_receive_options){0}, NULL, clock_now(), &d->transfer, err));
+    return drive_exec(d, o->exec, err);
 }
 
 static gage_rc
@@ -76,6 +79,8 @@ static const struct opt rows[] = {
     {"output", "PATH", "the file to install as, or the folder for it; default: the sender's name in the current folder",
      OPT_TEXT, offsetof(struct accept_options, output)},
     {"force", NULL, "replace a file that is there already", OPT_FLAG, offsetof(struct accept_options, force)},
+    {"exec", "COMMAND", "make the requests that a format of additional calls wants with this command", OPT_TEXT,
+     offsetof(struct accept_options, exec)},
     {"yes", NULL, "accept without asking; digits and contradictions are asked about all the same", OPT_FLAG,
      offsetof(struct accept_options, yes)},
     {"json", NULL, "print JSON, one object a line", OPT_FLAG, offsetof(struct accept_options, json)},
@@ -93,7 +98,8 @@ const struct command command_accept = {
     .explanation = "Reads an invitation (a link, a gage: URI or an invitation file) from the terminal without showing "
                    "it, from standard input (-) or "
                    "from a file; shows what the relay says about it; asks; receives and checks the file, and puts it "
-                   "in place whole or not at all.",
+                   "in place whole or not at all. Where the sender offers a certificate, makes a key for it, and "
+                   "installs both.",
     .options = rows,
     .options_size = sizeof(struct accept_options),
     .run = run_accept,

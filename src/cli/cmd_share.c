@@ -10,21 +10,32 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/drive.h"
+#include "cli/issue/issue.h"
 #include "cli/relay_options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 
+#define VALID_DEFAULT_S 86400
+
 struct share_options {
     const char *title, *description, *image, *relay, *invite, *qr_png;
-    int64_t expires;
+    const char *format, *exec, *ca_key, *ca_cert, *identity, *principals;
+    int64_t expires, valid;
     bool qr, uri, detach, verify, json;
     struct relay_options relay_options;
 };
+
+static bool
+is_file(const struct share_options *o)
+{
+    return o->format == NULL || strcmp(o->format, "file") == 0;
+}
 
 /* ---- what is shared ---- */
 
 struct content {
     gage_buf bytes;
+    gage_buf note;    /* how the content is to be made, where it is not there yet */
     const char *name; /* borrowed from argv; NULL for standard input */
     uint32_t mode;
 };
@@ -75,6 +86,28 @@ check_absent(const char *path, const char *option, struct gage_err *err)
 }
 
 static gage_rc
+take_text(const char *text, char *to, size_t size, const char *option, struct gage_err *err)
+{
+    REQUIRE(text == NULL || strlen(text) < size, err, GAGE_E_LIMIT, "--%s is too long", option);
+    snprintf(to, size, "%s", text != NULL ? text : "");
+    return GAGE_DONE;
+}
+
+/* What the credential is made of, as the note of the transfer. A file needs none. */
+static gage_rc
+make_note(const struct share_options *o, gage_buf *note, struct gage_err *err)
+{
+    AUTO(issue) issue = {.valid = o->valid > 0 ? o->valid : VALID_DEFAULT_S};
+    TRY(take_text(o->exec, issue.exec, sizeof issue.exec, "exec", err));
+    TRY(take_text(o->ca_key, issue.ca_key, sizeof issue.ca_key, "ca-key", err));
+    TRY(take_text(o->ca_cert, issue.ca_cert, sizeof issue.ca_cert, "ca-cert", err));
+    TRY(take_text(o->identity, issue.identity, sizeof issue.identity, "identity", err));
+    TRY(take_text(o->principals, issue.principals, sizeof issue.principals, "principals", err));
+    TRY(issue_check(&issue, o->format, err));
+    return is_file(o) ? GAGE_DONE : issue_put(&issue, note, err);
+}
+
+static gage_rc
 begin(const struct share_options *o, const settings *s, const struct content *content, struct drive *d,
       struct gage_err *err)
 {
@@ -92,7 +125,9 @@ begin(const struct share_options *o, const settings *s, const struct content *co
         .description = o->description,
         .image = o->image,
         .expires = now + (o->expires > 0 ? o->expires : s->expires),
-        .format = "file",
+        .format = o->format,
+        .calls = !is_file(o),
+        .note = gage_buf_slice(&content->note),
         .name = content->name,
         .mode = content->mode,
         .content = gage_buf_slice(&content->bytes),
@@ -102,6 +137,19 @@ begin(const struct share_options *o, const settings *s, const struct content *co
     d->invite = (struct invite_options){o->invite, o->qr_png, o->qr, o->uri};
     d->detach = o->detach;
     return gage_transfer_send(&send, NULL, now, &d->transfer, err);
+}
+
+/* A file that is there, or how one will be made. */
+static gage_rc
+find_content(const struct share_options *o, const struct operands *operands, struct content *content,
+             struct gage_err *err)
+{
+    content->note = GAGE_BUF(GAGE_TRANSFER_NOTE_MAX);
+    TRY(make_note(o, &content->note, err));
+    REQUIRE(!is_file(o) || operands->n == 1, err, GAGE_E_USAGE, "gage share wants FILE|-: see gage share --help");
+    REQUIRE(is_file(o) || operands->n == 0, err, GAGE_E_USAGE,
+            "--format %.60s makes the content when the receiver asks for it: name no FILE", o->format);
+    return is_file(o) ? read_content(operands->text[0], content, err) : GAGE_DONE;
 }
 
 static gage_rc
@@ -119,9 +167,10 @@ run_share(const void *options, const struct operands *operands, struct gage_err 
     TRY(check_absent(o->qr_png, "qr-png", err));
     TRY(mechs_find(err));
     TRY(records_open(err));
-    gage_rc rc = read_content(operands->text[0], &content, err);
+    gage_rc rc = find_content(o, operands, &content, err);
     rc = gage_ok(rc) ? begin(o, &s, &content, &d, err) : rc;
     gage_buf_free(&content.bytes);
+    gage_buf_free(&content.note);
     TRY(rc);
     return drive_begun(&d, err);
 }
@@ -148,6 +197,19 @@ static const struct opt rows[] = {
      offsetof(struct share_options, detach)},
     {"verify", NULL, "release nothing before both people have compared six digits", OPT_FLAG,
      offsetof(struct share_options, verify)},
+    {"format", "FORMAT", "file, ssh-certificate, x509, or another with --exec; default: file", OPT_TEXT,
+     offsetof(struct share_options, format)},
+    {"ca-key", "FILE", "ssh-certificate, x509: the private key that signs", OPT_TEXT,
+     offsetof(struct share_options, ca_key)},
+    {"ca-cert", "FILE", "x509: the signer's certificate", OPT_TEXT, offsetof(struct share_options, ca_cert)},
+    {"identity", "TEXT", "ssh-certificate: its key id; x509: its subject, a common name or /C=.../CN=...", OPT_TEXT,
+     offsetof(struct share_options, identity)},
+    {"principals", "LIST", "ssh-certificate: the accounts it is for, separated by commas", OPT_TEXT,
+     offsetof(struct share_options, principals)},
+    {"valid", "TIME", "ssh-certificate, x509: for how long, such as 8h or 30d; default: 24h", OPT_DURATION,
+     offsetof(struct share_options, valid)},
+    {"exec", "COMMAND", "make the answers to the receiver's requests with this command", OPT_TEXT,
+     offsetof(struct share_options, exec)},
     {"json", NULL, "print JSON, one object a line, and ask nothing", OPT_FLAG, offsetof(struct share_options, json)},
     RELAY_OPTION_ROWS(struct share_options),
     OPT_END,
@@ -155,15 +217,16 @@ static const struct opt rows[] = {
 
 const struct command command_share = {
     .name = "share",
-    .operands = "FILE|-",
-    .min_operands = 1,
+    .operands = "[FILE|-]",
+    .min_operands = 0,
     .max_operands = 1,
     .summary = "hand a file over: prints a link that works once",
     .explanation = "Makes a mailbox at a relay, prints a link for the receiver, waits until the receiver has opened "
                    "it, sends the file (or standard "
                    "input) encrypted so that the relay can read none of it, and waits for the receipt. Ends with what "
                    "is known: delivered, not "
-                   "released, or unknown.",
+                   "released, or unknown. With --format ssh-certificate or x509 nothing is there yet: the receiver "
+                   "makes a key, and a certificate for it is made and sent.",
     .options = rows,
     .options_size = sizeof(struct share_options),
     .run = run_share,

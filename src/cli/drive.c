@@ -147,9 +147,7 @@ do_call(struct drive *d, const struct gage_action *action, struct gage_err *err)
                                                 : drive_pair_supply(d, &action->call, err);
     REQUIRE(strcmp(action->call.format, PAIR_FORMAT) != 0, err, GAGE_E_USAGE,
             "this link makes a pairing, it carries no file: give it to gage pair --accept, which goes on from here");
-    say("this transfer wants additional calls, which this gage does not make: refused");
-    d->cancelling = true;
-    return gage_transfer_cancel(d->transfer, err);
+    return drive_call(d, action->kind, &action->call, err);
 }
 
 /* Begins with the outcome's word, which scripts look for. */

@@ -54,6 +54,8 @@ struct again_options {
     bool force, yes;
     const struct relay_options *relay;
 };
+/* Notes the command that makes requests (NULL: none) in d->transfer. */
+gage_rc drive_exec(struct drive *d, const char *command, struct gage_err *err);
 /* Loads the transfer of d->record, which is loaded and locked, and keeps the changes. */
 gage_rc drive_again(struct drive *d, const struct again_options *o, struct gage_err *err);
 
@@ -61,6 +63,8 @@ gage_rc drive_again(struct drive *d, const struct again_options *o, struct gage_
 
 /* drive_ask.c: puts the question to the person; *yes is the answer. */
 gage_rc drive_ask(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err);
+/* drive_call.c: makes a request or an answer of additional calls (kind: GAGE_ACT_REQUEST or GAGE_ACT_SUPPLY). */
+gage_rc drive_call(struct drive *d, enum gage_action_kind kind, const struct gage_call *call, struct gage_err *err);
 /* drive_install.c: puts the content in place as the record says, notes the path in it, and reports that to the transfer. Where it fails, the
  * content is kept. Where the transfer is to be cancelled or the format is unknown, and nothing is in place, it is given up, and the sender told. */
 gage_rc drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err);

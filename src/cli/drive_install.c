@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/drive.h"
+#include "cli/issue/issue.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 
@@ -17,8 +18,9 @@ find_place(const struct drive *d, const struct gage_install *install, output *ou
     if (out->name[0] != '\0')
         return GAGE_DONE;
     REQUIRE(again || (r->flags & RECORD_OUTPUT) == 0, err, GAGE_E_EXISTS, "%.150s is a folder now", r->output);
-    REQUIRE(install->name[0] != '\0', err, GAGE_E_USAGE, "the sender gave no file name");
-    return output_take_name(out, slice_str(install->name), err);
+    const char *name = install->name[0] != '\0' ? install->name : issue_default_name(install->format);
+    REQUIRE(name[0] != '\0', err, GAGE_E_USAGE, "the sender gave no file name");
+    return output_take_name(out, slice_str(name), err);
 }
 
 /* Whether an earlier process got as far as putting the content in place. */
@@ -31,12 +33,13 @@ placed_already(const record *r, gage_slice content)
 }
 
 static gage_rc
-place(struct drive *d, const struct gage_install *install, struct gage_err *err)
+place(struct drive *d, const struct gage_install *install, const struct issue *issue, struct gage_err *err)
 {
     char path[PATH_MAX];
     record *r = d->record;
     AUTO(output) out = {.folder = -1};
     TRY(find_place(d, install, &out, err));
+    TRY(issue_place(issue, install->format, (r->flags & RECORD_FORCE) != 0, &out, err));
     TRY(output_path(&out, path, err));
     /* The place is recorded first, so that nothing makes a second copy of a file that a kill left in place. */
     snprintf(r->output, sizeof r->output, "%s", path);
@@ -58,14 +61,18 @@ gage_rc
 drive_install(struct drive *d, const struct gage_install *install, struct gage_err *err)
 {
     struct gage_err why = {0};
+    struct gage_transfer_status status;
+    AUTO(issue) issue = {0};
+    gage_transfer_status(d->transfer, &status);
+    TRY(issue_get(status.note, &issue, err));
     if (placed_already(d->record, install->content))
         return gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err);
     if (d->cancelling)
         return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
-    if (strcmp(install->format, "file") != 0) {
-        say("the sender sent a \"%.40s\", and this command installs files only", install->format);
+    if (!issue_installs(&issue, install->format)) {
+        say("the sender sent a \"%.40s\", which this command cannot put in place: refused", install->format);
         return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
     }
-    gage_rc rc = place(d, install, &why);
+    gage_rc rc = place(d, install, &issue, &why);
     return gage_ok(rc) ? gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err) : kept(d, rc, &why, err);
 }
