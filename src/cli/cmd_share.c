@@ -97,7 +97,7 @@ take_text(const char *text, char *to, size_t size, const char *option, struct ga
 static gage_rc
 make_note(const struct share_options *o, gage_buf *note, struct gage_err *err)
 {
-    AUTO(issue) issue = {.valid = o->valid > 0 ? o->valid : VALID_DEFAULT_S};
+    AUTO(issue_t) issue = {.valid = o->valid > 0 ? o->valid : VALID_DEFAULT_S};
     TRY(take_text(o->exec, issue.exec, sizeof issue.exec, "exec", err));
     TRY(take_text(o->ca_key, issue.ca_key, sizeof issue.ca_key, "ca-key", err));
     TRY(take_text(o->ca_cert, issue.ca_cert, sizeof issue.ca_cert, "ca-cert", err));

@@ -42,7 +42,7 @@ make_answer(struct drive *d, const struct gage_call *call, const struct issue *i
 gage_rc
 drive_call(struct drive *d, enum gage_action_kind kind, const struct gage_call *call, struct gage_err *err)
 {
-    AUTO(issue) issue = {0};
+    AUTO(issue_t) issue = {0};
     struct gage_err why = {0};
     TRY(read_note(d, &issue, err));
     gage_rc rc = kind == GAGE_ACT_REQUEST ? make_request(d, call, &issue, &why) : make_answer(d, call, &issue, &why);
@@ -55,7 +55,7 @@ drive_call(struct drive *d, enum gage_action_kind kind, const struct gage_call *
 gage_rc
 drive_exec(struct drive *d, const char *command, struct gage_err *err)
 {
-    AUTO(issue) issue = {0};
+    AUTO(issue_t) issue = {0};
     AUTO(gage_buf) note = GAGE_BUF(GAGE_TRANSFER_NOTE_MAX);
     if (command == NULL)
         return GAGE_DONE;

@@ -62,7 +62,7 @@ drive_install(struct drive *d, const struct gage_install *install, struct gage_e
 {
     struct gage_err why = {0};
     struct gage_transfer_status status;
-    AUTO(issue) issue = {0};
+    AUTO(issue_t) issue = {0};
     gage_transfer_status(d->transfer, &status);
     TRY(issue_get(status.note, &issue, err));
     if (placed_already(d->record, install->content))

@@ -29,8 +29,8 @@ struct issue {
     char public_key[ISSUE_KEY_MAX];  /* receiver, ssh */
 };
 void issue_wipe(struct issue *issue);
-typedef struct issue issue;
-GAGE_AUTO_DEFINE(issue, issue_wipe)
+typedef struct issue issue_t;
+GAGE_AUTO_DEFINE(issue_t, issue_wipe)
 
 /* To and from the note: JSON. */
 gage_rc issue_put(const struct issue *issue, gage_buf *note, struct gage_err *err);
