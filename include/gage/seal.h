@@ -82,8 +82,8 @@ GAGE_API gage_rc gage_keyring_find(gage_keyring *keyring, gage_slice exported, i
 
 /* ---- names ---- */
 
-/* "krb5:alice@EXAMPLE.ORG" for an exported name, cut to fit; printable; for people, not for comparing. Where the GSS library cannot say,
- * "other:" and hexadecimal. */
+/* "krb5:alice@EXAMPLE.ORG" for an exported name, cut to fit; printable; for people, not for comparing. Of a mechanism that gage does not
+ * know, "other:" and hexadecimal. */
 GAGE_API void gage_name_text(gage_slice exported, char text[GAGE_NAME_TEXT_MAX]);
 /* The exported name that "MECHANISM:NAME" stands for, appended. GAGE_E_USAGE: no mechanism named; GAGE_E_UNSUPPORTED: unknown, or one
  * whose names mean nothing by themselves; GAGE_E_GSS. */

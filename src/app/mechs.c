@@ -14,6 +14,17 @@
 
 #define CONFIG_MAX (256 * 1024)
 
+/* Cuts `end` off the path where it ends so. */
+static bool
+cut(char *path, const char *end)
+{
+    size_t n = strlen(path), length = strlen(end);
+    bool ends = n > length && strcmp(path + n - length, end) == 0;
+    if (ends)
+        path[n - length] = '\0';
+    return ends;
+}
+
 gage_rc
 install_prefix(char *out, size_t size, struct gage_err *err)
 {
@@ -21,11 +32,11 @@ install_prefix(char *out, size_t size, struct gage_err *err)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     REQUIRE(n > 0, err, GAGE_E_NOT_FOUND, "cannot tell where this program is installed (/proc is not mounted?)");
     self[n] = '\0';
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(self, '/');
-        REQUIRE(slash != NULL, err, GAGE_E_NOT_FOUND, "cannot tell where this program is installed");
+    char *slash = strrchr(self, '/');
+    REQUIRE(slash != NULL, err, GAGE_E_NOT_FOUND, "cannot tell where this program is installed");
+    *slash = '\0';
+    if (!cut(self, "/lib/gage") && (slash = strrchr(self, '/')) != NULL) /* else bin, sbin */
         *slash = '\0';
-    }
     REQUIRE(strlen(self) < size, err, GAGE_E_LIMIT, "the path of this program is too long");
     memcpy(out, self, strlen(self) + 1);
     return GAGE_DONE;

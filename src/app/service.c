@@ -1,24 +1,8 @@
 #include "app/service.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
-
-void
-process_harden(void)
-{
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    umask(077);
-    signal(SIGPIPE, SIG_IGN);
-}
 
 void
 service_ready(const char *status)

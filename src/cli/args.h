@@ -65,7 +65,7 @@ gage_rc args_parse(const struct command *command, int argc, char **argv, void *o
  * every user of the machine can read it. */
 bool args_is_link(const char *text);
 
-/* Writes the help of one command, or the list of all `commands` (ending with a NULL), to standard output. */
+/* Writes the help of one command, or a line for each of `commands` (ending with a NULL), to standard output. */
 void help_of_command(const struct command *command);
 void help_of_all(const struct command *const *commands);
 

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/seal/armor.h"
 #include "cli/seal/files.h"
+#include "cli/seal/party.h"
 #include "cli/seal/place.h"
 #include "cli/seal/pump.h"
 #include "cli/seal/ring_file.h"

@@ -55,8 +55,6 @@ help_of_command(const struct command *command)
 void
 help_of_all(const struct command *const *commands)
 {
-    printf("usage: gage COMMAND [OPTION...] [OPERAND...]\n\n"
-           "Hands credentials from one machine to another through a relay that cannot read them.\n\ncommands:\n");
     for (; *commands != NULL; commands++) {
         const struct command *command = *commands;
         int width = printf("  %s %s", command->name, command->operands);
@@ -67,6 +65,4 @@ help_of_all(const struct command *const *commands)
         printf("%*s", HELP_COLUMN - width, "");
         print_folded(command->summary, HELP_COLUMN, HELP_COLUMN);
     }
-    printf("\n`gage COMMAND --help` lists a command's options; `gage --version` says which gage this is.\n"
-           "The manual is gage(1); configuration is in gage.conf(5).\n");
 }

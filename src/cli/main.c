@@ -1,30 +1,21 @@
-/* gage, the command: a one-shot process of the person who runs it.
+/* One of the programs behind gage, the command: a one-shot process of the person who runs it. GROUP is whose commands it has; gage.c says which
+ * program runs a command.
  *
  * Touches: the state folder, the configuration files, the files named on its command line, the terminal, one relay over HTTPS (or,
  * for the stream commands, the sockets they name). Holds link secrets and contents while it runs: no core dump, no ptrace by
  * others, memory wiped on release. An argument that carries a secret is refused before anything else looks at it. */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "app/conf.h"
 #include "app/service.h"
 #include "base/secret.h"
 #include "cli/commands.h"
+#include "cli/routes.h"
 #include "cli/terminal.h"
-
-static void
-json_free_wiping(void *p)
-{
-    if (p != NULL)
-        gage_wipe(p, malloc_usable_size(p));
-    free(p);
-}
 
 /* Secrets end here: what ps shows of this process is overwritten, whatever becomes of the command. */
 static gage_rc
@@ -54,8 +45,8 @@ unknown_command(const char *name, struct gage_err *err)
 {
     const char *names[64];
     size_t n = 0;
-    for (; commands[n] != NULL && n < 64; n++)
-        names[n] = commands[n]->name;
+    for (; routes[n].command != NULL && n < 64; n++)
+        names[n] = routes[n].command;
     const char *near = nearest_word(name, names, n);
     if (near != NULL)
         return gage_fail(err, GAGE_E_USAGE, "%.40s is not a command of gage: did you mean %s?", name, near);
@@ -82,22 +73,18 @@ run(int argc, char **argv, struct gage_err *err)
 {
     REQUIRE(argc >= 2, err, GAGE_E_USAGE, "which command? gage --help lists them");
     TRY(refuse_secrets_in_argv(argc, argv, err));
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("gage %s\n", GAGE_VERSION);
+    if (strcmp(argv[1], "--commands") == 0) { /* asked by gage --help */
+        help_of_all(GROUP.commands);
         return GAGE_DONE;
     }
-    const struct command *command = NULL;
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        command = argc > 2 ? command_find(argv[2]) : NULL;
-        if (command != NULL)
-            help_of_command(command);
-        else
-            help_of_all(commands);
+    bool help = strcmp(argv[1], "help") == 0 && argc > 2;
+    const struct command *command = command_find(&GROUP, argv[help ? 2 : 1]);
+    if (command != NULL && help) {
+        help_of_command(command);
         return GAGE_DONE;
     }
-    command = command_find(argv[1]);
     if (command == NULL)
-        return unknown_command(argv[1], err);
+        return unknown_command(argv[help ? 2 : 1], err);
     return run_command(command, argc - 1, argv + 1, err);
 }
 
@@ -114,7 +101,8 @@ main(int argc, char **argv)
 {
     struct gage_err err = {0};
     process_harden();
-    json_set_alloc_funcs(malloc, json_free_wiping);
+    if (GROUP.start != NULL)
+        GROUP.start();
     terminal_start(false);
     gage_rc rc = run(argc, argv, &err);
     waiting_done();

@@ -13,6 +13,7 @@ struct mechanism {
                             * makes that optional) */
     uint32_t first_token_life; /* seconds after which an acceptor refuses the initiator's first token; 0: no limit */
     bool prf;                  /* gss_pseudo_random (RFC 4401) */
+    bool names_text;           /* the name inside an exported name is what gss_display_name gives */
     bool names_global;         /* equal exported names mean the same party, whoever the peer */
     bool forward_secret;       /* keys of a finished context cannot be had from long-term secrets (RFC 5587 PFS) */
     bool link_secret;          /* credentials are made from a shared secret alone; nothing to install beforehand */

@@ -34,29 +34,40 @@ chunk_iv(uint32_t index, bool last, uint8_t iv[GCM_IV_LEN])
 gage_rc
 chunk_writer_init(struct chunk_writer *w, const gage_secret *key, const uint8_t header[SEAL_HEADER_LEN])
 {
-    memset(w, 0, sizeof *w);
+    *w = (struct chunk_writer){.frame = GAGE_BUF(CHUNK_TEXT)};
     TRY(aad_of(header, w->aad));
     return gcm_init(&w->gcm, secret_slice(key), true);
 }
 
-/* Seals the first n bytes of the frame as the next chunk and starts an empty frame. */
+/* The frame with room for its data, its first two bytes to be filled in. */
+static gage_rc
+open_frame(struct chunk_writer *w)
+{
+    if (w->frame.n == 0) {
+        buf_reserve(&w->frame, CHUNK_TEXT);
+        put_u16(&w->frame, 0);
+    }
+    return w->frame.bad ? gage_rc_of(GAGE_E_NOMEM) : GAGE_DONE;
+}
+
+/* Seals the frame, cut or filled up with zeros to n bytes, as the next chunk; the next frame is empty. */
 static gage_rc
 write_chunk(struct chunk_writer *w, size_t n, bool last, gage_buf *out)
 {
     uint8_t iv[GCM_IV_LEN];
-    if (w->index == UINT32_MAX && !last)
-        return gage_rc_of(GAGE_E_LIMIT);
-    uint8_t *to = put_space(out, n + GCM_TAG_LEN);
+    TRY(open_frame(w));
+    uint8_t *to = w->index < UINT32_MAX || last ? put_space(out, n + GCM_TAG_LEN) : NULL;
     if (to == NULL)
         return gage_rc_of(GAGE_E_LIMIT);
-    w->frame[0] = (uint8_t)(w->used >> 8);
-    if (n > 1)
-        w->frame[1] = (uint8_t)w->used;
+    w->frame.p[0] = (uint8_t)(w->used >> 8);
+    w->frame.p[1] = (uint8_t)w->used;
+    if (n > w->used + 2)
+        memset(w->frame.p + 2 + w->used, 0, n - 2 - w->used);
     chunk_iv(w->index, last, iv);
-    TRY(gcm_seal(&w->gcm, iv, SLICE_OF(w->aad), gage_slice_of(w->frame, n), to, to + n));
+    TRY(gcm_seal(&w->gcm, iv, SLICE_OF(w->aad), gage_slice_of(w->frame.p, n), to, to + n));
     w->index++;
     w->written += n;
-    gage_wipe(w->frame, w->used + 2);
+    buf_reset(&w->frame);
     w->used = 0;
     return GAGE_DONE;
 }
@@ -96,7 +107,8 @@ chunk_writer_put(struct chunk_writer *w, gage_slice data, gage_buf *out)
             TRY(write_full(w, data.p, out));
         } else {
             n = data.n < n ? data.n : n;
-            memcpy(w->frame + 2 + w->used, data.p, n);
+            TRY(open_frame(w));
+            put_bytes(&w->frame, gage_slice_of(data.p, n));
             w->used += n;
         }
         data = gage_slice_of(data.p + n, data.n - n);
@@ -134,6 +146,7 @@ void
 chunk_writer_cleanup(struct chunk_writer *w)
 {
     gcm_cleanup(&w->gcm);
+    gage_buf_free(&w->frame);
     gage_wipe(w, sizeof *w);
 }
 
@@ -142,7 +155,7 @@ chunk_writer_cleanup(struct chunk_writer *w)
 gage_rc
 chunk_reader_init(struct chunk_reader *r, const gage_secret *key, const uint8_t header[SEAL_HEADER_LEN])
 {
-    memset(r, 0, sizeof *r);
+    *r = (struct chunk_reader){.sealed = GAGE_BUF(CHUNK_SEALED)};
     TRY(aad_of(header, r->aad));
     return gcm_init(&r->gcm, secret_slice(key), false);
 }
@@ -191,18 +204,16 @@ damaged(gage_rc rc, struct gage_err *err)
 static gage_rc
 open_chunk(struct chunk_reader *r, bool last, gage_buf *out, struct gage_err *err)
 {
-    uint8_t iv[GCM_IV_LEN];
-    REQUIRE(r->held > GCM_TAG_LEN && (last || r->index < UINT32_MAX), err, GAGE_E_AUTH,
+    uint8_t iv[GCM_IV_LEN], tag[GCM_TAG_LEN], *sealed = r->sealed.p;
+    REQUIRE(r->sealed.n > GCM_TAG_LEN && (last || r->index < UINT32_MAX), err, GAGE_E_AUTH,
             "the seal is truncated: nothing of it can be trusted");
-    size_t n = r->held - GCM_TAG_LEN;
-    uint8_t tag[GCM_TAG_LEN];
-    memcpy(tag, r->sealed + n, sizeof tag);
+    size_t n = r->sealed.n - GCM_TAG_LEN;
+    memcpy(tag, sealed + n, sizeof tag);
     chunk_iv(r->index, last, iv);
-    gage_rc rc = gcm_open(&r->gcm, iv, SLICE_OF(r->aad), gage_slice_of(r->sealed, n), r->sealed, tag);
+    gage_rc rc = gcm_open(&r->gcm, iv, SLICE_OF(r->aad), gage_slice_of(sealed, n), sealed, tag);
     TRY(damaged(rc, err));
-    rc = take_frame(r, gage_slice_of(r->sealed, n), out, err);
-    gage_wipe(r->sealed, n);
-    r->held = 0;
+    rc = take_frame(r, gage_slice_of(sealed, n), out, err);
+    buf_reset(&r->sealed);
     r->index++;
     return rc;
 }
@@ -245,16 +256,16 @@ open_full(struct chunk_reader *r, const uint8_t *sealed, gage_buf *out, struct g
 static gage_rc
 read_some(struct chunk_reader *r, gage_slice sealed, gage_buf *out, size_t *taken, struct gage_err *err)
 {
-    if (r->held == CHUNK_SEALED)
+    if (r->sealed.n == CHUNK_SEALED)
         TRY(open_chunk(r, false, out, err));
-    if (r->held == 0 && sealed.n > CHUNK_SEALED && out->max - out->n >= FRAME_DATA) {
+    if (r->sealed.n == 0 && sealed.n > CHUNK_SEALED && out->max - out->n >= FRAME_DATA) {
         *taken = CHUNK_SEALED;
         return open_full(r, sealed.p, out, err);
     }
-    *taken = sealed.n < CHUNK_SEALED - r->held ? sealed.n : CHUNK_SEALED - r->held;
-    memcpy(r->sealed + r->held, sealed.p, *taken);
-    r->held += *taken;
-    return GAGE_DONE;
+    *taken = sealed.n < CHUNK_SEALED - r->sealed.n ? sealed.n : CHUNK_SEALED - r->sealed.n;
+    buf_reserve(&r->sealed, CHUNK_SEALED - r->sealed.n);
+    put_bytes(&r->sealed, gage_slice_of(sealed.p, *taken));
+    return buf_check(&r->sealed, err);
 }
 
 gage_rc
@@ -286,5 +297,6 @@ void
 chunk_reader_cleanup(struct chunk_reader *r)
 {
     gcm_cleanup(&r->gcm);
+    gage_buf_free(&r->sealed);
     gage_wipe(r, sizeof *r);
 }

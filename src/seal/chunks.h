@@ -1,6 +1,6 @@
 /* chunks.h - a seal's body: frames, padding and the STREAM construction (doc/seal.md, section 2), in constant memory.
  *
- * Both directions work chunk by chunk on a buffer of their own; they know nothing of pairings or what the bytes mean. One object belongs
+ * Both directions work chunk by chunk, on a buffer of their own or, where a whole chunk is there, on the caller's; they know nothing of pairings or what the bytes mean. One object belongs
  * to one thread at a time. */
 #ifndef GAGE_SEAL_CHUNKS_H
 #define GAGE_SEAL_CHUNKS_H
@@ -26,7 +26,7 @@ struct chunk_writer {
     size_t used;      /* data in the frame being filled */
     uint64_t left;    /* once ended: plaintext still to go out */
     bool ended;
-    uint8_t frame[CHUNK_TEXT];
+    gage_buf frame; /* being filled; no memory before there is data */
 };
 gage_rc chunk_writer_init(struct chunk_writer *w, const gage_secret *key, const uint8_t header[SEAL_HEADER_LEN]);
 /* Takes data; appends every chunk that is certain not to be the last to `out`. GAGE_E_LIMIT beyond 2^32 chunks or out->max. */
@@ -47,8 +47,7 @@ struct chunk_reader {
     uint64_t framed;
     bool padding; /* the message has ended */
     bool ended;
-    size_t held; /* bytes of the chunk being gathered */
-    uint8_t sealed[CHUNK_SEALED];
+    gage_buf sealed; /* the chunk being gathered; no memory before it begins */
 };
 gage_rc chunk_reader_init(struct chunk_reader *r, const gage_secret *key, const uint8_t header[SEAL_HEADER_LEN]);
 /* Takes sealed bytes in any pieces; appends to `out` the data of every chunk that verified. GAGE_E_AUTH where one did not, or its frame

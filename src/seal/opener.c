@@ -160,7 +160,7 @@ gage_rc
 opener_put(struct opener *opener, gage_slice sealed, gage_buf *out, struct gage_err *err)
 {
     if (!opener->inner_known) {
-        size_t room = CHUNK_SEALED + 1 - opener->chunks.held, n = sealed.n < room ? sealed.n : room;
+        size_t room = CHUNK_SEALED + 1 - opener->chunks.sealed.n, n = sealed.n < room ? sealed.n : room;
         TRY(chunk_reader_put(&opener->chunks, gage_slice_of(sealed.p, n), &opener->inner, err));
         if (opener->chunks.index > 0)
             TRY(take_inner(opener, out, err));

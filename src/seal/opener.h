@@ -24,7 +24,7 @@ struct open_result {
     bool carrier_checked; /* a name or proof was demanded and fitted */
 };
 
-/* Large (a chunk): on the heap or static. One seal, one object, one thread at a time. */
+/* One seal, one object, one thread at a time. */
 struct opener {
     struct chunk_reader chunks;
     uint8_t header[SEAL_HEADER_LEN], digest[SHA256_LEN];

@@ -26,6 +26,9 @@ void pairing_cleanup(struct pairing *pairing);
 typedef struct pairing pairing_t;
 GAGE_AUTO_DEFINE(pairing_t, pairing_cleanup)
 
+/* Copies a party's exported name into *to. GAGE_E_LIMIT: empty or too long. */
+gage_rc pairing_set_name(gage_buf *to, gage_slice name, struct gage_err *err);
+
 /* H: both exported names, the initiator's first; so keys belong to these two parties in these roles. GAGE_E_LIMIT: a name too long. */
 gage_rc pairing_names(gage_slice initiator, gage_slice acceptor, uint8_t hash[SHA256_LEN]);
 

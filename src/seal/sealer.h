@@ -12,7 +12,7 @@ struct seal_carrier {
     gage_slice name; /* CARRIER_NAME: an exported name */
 };
 
-/* Large (a chunk): on the heap or static. One seal, one object, one thread at a time. */
+/* One seal, one object, one thread at a time. */
 struct sealer {
     struct chunk_writer chunks;
     uint8_t header[SEAL_HEADER_LEN];

@@ -147,13 +147,21 @@ class House(unittest.TestCase):
 
     def test_programs_are_hardened(self):
         bad = []
-        for name in ("bin/gage", "sbin/gage-relayd"):
+        for name in ("bin/gage", "sbin/gage-relayd", *(f"lib/gage/gage-{g}" for g in ("transfer", "stream", "pair", "seal"))):
             out = subprocess.run(["readelf", "-hdlW", PREFIX / name], capture_output=True, text=True, check=True).stdout
             for mark in ("DYN (", "GNU_RELRO", "BIND_NOW" if "BIND_NOW" in out else "NOW"):
                 if mark not in out:
                     bad.append(f"{name}: no {mark}")
             if re.search(r"GNU_STACK.*RWE", out):
                 bad.append(f"{name}: executable stack")
+        self.no_findings(bad)
+
+    def test_a_command_loads_the_libraries_it_needs_and_no_others(self):
+        bad = []
+        for name, allowed in (("bin/gage", "libc"), ("lib/gage/gage-seal", "libc|libcrypto|libsqlite3")):
+            out = subprocess.run(["readelf", "-dW", PREFIX / name], capture_output=True, text=True, check=True).stdout
+            bad += [f"{name}: {library}" for library in re.findall(r"NEEDED.*\[(.*?)\]", out)
+                    if not re.match(rf"({allowed}|libasan|libubsan|libtsan|libm|ld-linux.*)\.so", library)]
         self.no_findings(bad)
 
     def test_sources_are_formatted(self):

@@ -124,6 +124,8 @@ move_piece(struct writer *w, int from, const char *what, const struct pump_step 
     if (got == 0)
         return GAGE_DONE;
     TRY(free_slot(w, &slot, err));
+    if (*n == PUMP_PIECE)
+        buf_reserve(slot, w->out_max);
     TRY(step->piece(step->context, gage_slice_of(w->pump->piece, *n), slot, err));
     if (*n == PUMP_PIECE && !w->threaded)
         start_thread(w);

@@ -7,8 +7,9 @@
 
 #include "base/file.h"
 
-#define PUMP_PIECE ((size_t)1 << 17)
-#define PUMP_OUT (PUMP_PIECE + PUMP_PIECE / 2 + 8192) /* a piece sealed or opened, with what was held back before it */
+#define PUMP_PIECE                                                                                                     \
+    ((size_t)2 * 65534) /* the data of two full frames: with what was held back, two chunks at most come out */
+#define PUMP_OUT (PUMP_PIECE + 1024) /* two chunks and a header */
 #define PUMP_SLOTS 3
 
 /* Turns bytes into others, a piece a call, appended to *out (at most out_max bytes). `end`: no more come; then it is called until *more is

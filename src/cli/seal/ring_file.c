@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/mechs.h"
 #include "base/file.h"
 
 static gage_rc
@@ -27,20 +26,7 @@ gage_rc
 ring_open(const char *given, bool create, gage_keyring **out, struct gage_err *err)
 {
     char path[PATH_MAX];
-    gage_rc found = mechs_find(NULL); /* where it is not there, names of it are shown in hexadecimal */
-    (void)found;
     if (given == NULL)
         TRY(default_path(path, create, err));
     return gage_keyring_open(given != NULL ? given : path, create, out, err);
-}
-
-gage_rc
-party_of(const char *text, const char **alias, gage_buf *name, struct gage_err *err)
-{
-    if (text == NULL)
-        return GAGE_DONE;
-    if (strchr(text, ':') != NULL)
-        return gage_name_parse(text, name, err);
-    *alias = text;
-    return GAGE_DONE;
 }

@@ -8,12 +8,9 @@
 
 #define RING_HELP "the keyring (default: the state folder's)"
 
-/* Opens it; `create` makes it and its folder. Also makes gage's own mechanism known, so that names can be shown. */
+/* Opens it; `create` makes it and its folder. */
 gage_rc ring_open(const char *given, bool create, gage_keyring **out, struct gage_err *err);
 typedef gage_keyring *keyring_ptr;
 GAGE_AUTO_DEFINE(keyring_ptr, gage_keyring_free)
-
-/* What --from and --via mean: "MECHANISM:NAME" as an exported name appended to *name, else an alias in *alias. */
-gage_rc party_of(const char *text, const char **alias, gage_buf *name, struct gage_err *err);
 
 #endif

@@ -70,6 +70,31 @@ open_as(struct world *w, gage_keyring *who, struct gage_unseal_options options)
     return rc;
 }
 
+/* Both parties' names as people read them are what the mechanism says. */
+static void
+names_read_as_the_mechanism_displays_them(void **state)
+{
+    WORLD;
+    OM_uint32 minor;
+    gss_name_t names[2];
+    assert_int_equal(
+        gss_inquire_context(&minor, w->with_bob.initiator, &names[0], &names[1], NULL, NULL, NULL, NULL, NULL),
+        GSS_S_COMPLETE);
+    for (int i = 0; i < 2; i++) {
+        gss_buffer_desc shown = GSS_C_EMPTY_BUFFER, exported = GSS_C_EMPTY_BUFFER;
+        char text[GAGE_NAME_TEXT_MAX], expected[GAGE_NAME_TEXT_MAX];
+        assert_int_equal(gss_display_name(&minor, names[i], &shown, NULL), GSS_S_COMPLETE);
+        assert_int_equal(gss_export_name(&minor, names[i], &exported), GSS_S_COMPLETE);
+        gage_name_text(gage_slice_of(exported.value, exported.length), text);
+        snprintf(expected, sizeof expected, "%s:%.*s", parties_krb5() ? "krb5" : "otc", (int)shown.length,
+                 (const char *)shown.value);
+        assert_string_equal(text, expected);
+        gss_release_buffer(&minor, &shown);
+        gss_release_buffer(&minor, &exported);
+        gss_release_name(&minor, &names[i]);
+    }
+}
+
 static void
 bob_opens_what_alice_sealed_and_learns_who_for_whom_and_when(void **state)
 {
@@ -401,6 +426,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORLD(bob_opens_what_alice_sealed_and_learns_who_for_whom_and_when),
+        WITH_WORLD(names_read_as_the_mechanism_displays_them),
         WITH_WORLD(nobody_else_opens_it_not_even_its_maker),
         WITH_WORLD(a_keyring_opened_again_opens_older_seals),
         WITH_WORLD(another_originator_than_demanded_is_refused),

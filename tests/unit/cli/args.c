@@ -2,6 +2,7 @@
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/routes.h"
 
 struct sample {
     bool flag;
@@ -120,26 +121,49 @@ TEST(knows_a_link_when_it_sees_one)
     assert_false(args_is_link("-"));
 }
 
-TEST(every_command_has_a_well_formed_row)
+static void
+check_options(const struct command *c)
 {
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        const struct command *c = commands[i];
-        assert_ptr_equal(command_find(c->name), c);
-        assert_non_null(c->run);
-        assert_true(c->summary[0] != '\0' && c->explanation[0] != '\0' && c->operands != NULL);
-        assert_true(c->max_operands >= c->min_operands && c->options_size <= ARGS_OPTIONS_MAX);
-        for (const struct opt *o = c->options; o->name != NULL; o++) {
-            assert_true(o->help[0] != '\0' && o->offset < c->options_size);
-            assert_int_equal(o->kind == OPT_FLAG, o->value == NULL);
-            for (const struct opt *other = c->options; other < o; other++) {
-                assert_string_not_equal(other->name, o->name);
-                assert_int_not_equal(other->offset, o->offset);
-            }
+    for (const struct opt *o = c->options; o->name != NULL; o++) {
+        assert_true(o->help[0] != '\0' && o->offset < c->options_size);
+        assert_int_equal(o->kind == OPT_FLAG, o->value == NULL);
+        for (const struct opt *other = c->options; other < o; other++) {
+            assert_string_not_equal(other->name, o->name);
+            assert_int_not_equal(other->offset, o->offset);
         }
     }
-    assert_null(command_find("nonsense"));
+}
+
+static const struct {
+    const struct group *group;
+    const char *program;
+} groups[] = {{&group_transfer, "gage-transfer"},
+              {&group_stream, "gage-stream"},
+              {&group_pair, "gage-pair"},
+              {&group_seal, "gage-seal"}};
+
+TEST(every_command_has_a_well_formed_row_and_its_route)
+{
+    size_t route = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        for (size_t i = 0; groups[g].group->commands[i] != NULL; i++, route++) {
+            const struct command *c = groups[g].group->commands[i];
+            assert_ptr_equal(command_find(groups[g].group, c->name), c);
+            assert_non_null(c->run);
+            assert_true(c->summary[0] != '\0' && c->explanation[0] != '\0' && c->operands != NULL);
+            assert_true(c->max_operands >= c->min_operands && c->options_size <= ARGS_OPTIONS_MAX);
+            check_options(c);
+            assert_string_equal(routes[route].command, c->name);
+            assert_string_equal(routes[route].program, groups[g].program);
+            assert_string_equal(route_of(c->name), groups[g].program);
+        }
+        assert_null(command_find(groups[g].group, "nonsense"));
+    }
+    assert_null(routes[route].command);
+    assert_string_equal(route_of("nonsense"), routes[0].program);
 }
 
 TEST_MAIN(CASE(reads_every_kind_of_option_and_the_operands_between),
           CASE(refuses_what_is_not_in_the_table_without_showing_values), CASE(counts_operands),
-          CASE(help_needs_no_operands), CASE(knows_a_link_when_it_sees_one), CASE(every_command_has_a_well_formed_row))
+          CASE(help_needs_no_operands), CASE(knows_a_link_when_it_sees_one),
+          CASE(every_command_has_a_well_formed_row_and_its_route))

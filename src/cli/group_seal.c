@@ -1,0 +1,10 @@
+/* The commands of PREFIX/lib/gage/gage-seal. */
+#include "cli/commands.h"
+
+static const struct command *const commands[] = {
+    &command_seal,
+    &command_unseal,
+    NULL,
+};
+
+const struct group group_seal = {.commands = commands};
