@@ -1,5 +1,6 @@
 #include "app/mechs.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
@@ -63,14 +64,17 @@ holds(const gage_buf *config, const char *text)
     return config->n > 0 && memmem(config->p, config->n, text, strlen(text)) != NULL;
 }
 
-/* Hands the configuration to the GSS library through a descriptor that stays open. */
+/* Hands the configuration to the GSS library through a descriptor that stays open, for the programs we start too. It is sealed: who may
+ * write to it says what we load, and such a program may have fewer rights than we. */
 static gage_rc
 publish(const gage_buf *config, struct gage_err *err)
 {
     char path[64];
-    int fd = memfd_create("gss-mechanisms", 0);
+    int fd = memfd_create("gss-mechanisms", MFD_ALLOW_SEALING);
     REQUIRE(fd >= 0, err, GAGE_E_IO, "cannot make a file in memory for the list of mechanisms");
     TRY(file_write_fd(fd, "the list of mechanisms", gage_buf_slice(config), err));
+    REQUIRE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0, err, GAGE_E_IO,
+            "cannot seal the list of mechanisms");
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     REQUIRE(setenv("GSS_MECH_CONFIG", path, 1) == 0, err, GAGE_E_NOMEM, "out of memory");
     return GAGE_DONE;

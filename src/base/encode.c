@@ -227,6 +227,21 @@ utf8_printable(gage_slice text)
 }
 
 void
+put_escaped_name(gage_buf *buf, gage_slice text)
+{
+    size_t length;
+    for (; text.n > 0; text = gage_slice_of(text.p + length, text.n - length)) {
+        if (is_printable(utf8_next(text, &length))) {
+            put_bytes(buf, gage_slice_of(text.p, length));
+            continue;
+        }
+        put_bytes(buf, SLICE_LITERAL("\\x"));
+        put_hex(buf, gage_slice_of(text.p, 1));
+        length = 1;
+    }
+}
+
+void
 put_printable(gage_buf *buf, gage_slice text)
 {
     size_t length;

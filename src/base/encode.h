@@ -29,5 +29,7 @@ bool utf8_valid(gage_slice text);
 bool utf8_printable(gage_slice text);
 /* Appends `text` for showing to a person: each byte or character that utf8_printable would refuse becomes '?'. */
 void put_printable(gage_buf *buf, gage_slice text);
+/* The same for names, which must stay apart: each byte that cannot be printed becomes a backslash, x and two hexadecimal digits. */
+void put_escaped_name(gage_buf *buf, gage_slice text);
 
 #endif

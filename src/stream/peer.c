@@ -30,7 +30,9 @@ display_name(gss_name_t name, gss_OID mech, gage_buf *out, struct gage_err *err)
     OM_uint32 major = gss_display_name(&minor, name, &text, NULL);
     if (major != GSS_S_COMPLETE)
         return gss_fail(err, major, minor, mech, "the peer's name cannot be displayed");
-    put_printable(out, gss_slice(&text));
+    REQUIRE(text.length <= NAME_MAX_LEN, err, GAGE_E_LIMIT, "the peer's name has %zu bytes, more than %d", text.length,
+            NAME_MAX_LEN);
+    put_escaped_name(out, gss_slice(&text));
     put_u8(out, 0);
     return buf_check(out, err);
 }

@@ -48,6 +48,8 @@ struct gage_stream {
     bool sent_data, sent_end, got_end, warned;
 };
 
+#define PEER_NAME_MAX (4 * 1024 + 1) /* of 1024 bytes as shown, and a NUL */
+
 /* opening.c: takes a line off the start of the bytes. */
 gage_rc opening_start(gage_stream *s, struct gage_err *err);
 gage_rc opening_receive(gage_stream *s, gage_slice bytes, struct gage_stream_step *step, struct gage_err *err);

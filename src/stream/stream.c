@@ -51,7 +51,7 @@ gage_stream_new(const struct gage_stream_config *config, int64_t now, gage_strea
     s->expires = INT64_MAX;
     s->out = GAGE_BUF(OUT_MAX);
     s->incoming = GAGE_BUF(FRAME_HEADER_LEN + FRAME_HANDSHAKE_MAX);
-    s->peer_name = GAGE_BUF(4096);
+    s->peer_name = GAGE_BUF(PEER_NAME_MAX);
     s->peer_exported = GAGE_BUF(65536);
     gss_step_init(&s->step, false);
     gage_rc rc = opening_start(s, err);

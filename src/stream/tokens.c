@@ -1,5 +1,7 @@
 #include "stream/state.h"
 
+#include <string.h>
+
 #include "base/encode.h"
 
 #define WANTED_FLAGS (GSS_C_MUTUAL_FLAG | GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG)
@@ -40,14 +42,28 @@ send_token(gage_stream *s, struct gage_err *err)
     return buf_check(&s->out, err);
 }
 
+/* A path of this machine is nobody's business who has not authenticated. */
+static void
+put_without_paths(gage_buf *out, const char *text)
+{
+    static const char around[] = " '\"():;,=";
+    for (const char *p = text; *p != '\0';) {
+        size_t n = *p == '/' && (p == text || strchr(around, p[-1]) != NULL) ? strcspn(p, around) : 0;
+        put_bytes(out, n > 1 ? SLICE_LITERAL("(a path)") : gage_slice_of((const uint8_t *)p, 1));
+        p += n > 1 ? n : 1;
+    }
+}
+
 void
 tokens_say_error(gage_stream *s, const struct gage_err *err)
 {
     uint8_t header[FRAME_HEADER_LEN];
     if (s->config.records == GAGE_STREAM_BARE)
         return;
+    AUTO(gage_buf) told = GAGE_BUF(4 * sizeof err->text);
     AUTO(gage_buf) text = GAGE_BUF(4 * sizeof err->text);
-    put_printable(&text, slice_str(err->text));
+    put_without_paths(&told, err->text);
+    put_printable(&text, gage_buf_slice(&told));
     size_t n = text.n < FRAME_ERROR_MAX ? text.n : FRAME_ERROR_MAX;
     while (n > 0 && n < text.n && (text.p[n] & 0xc0) == 0x80)
         n--; /* not through the middle of a character */

@@ -41,12 +41,20 @@ __wrap_gss_wrap(OM_uint32 *minor, gss_ctx_id_t c, int conf, gss_qop_t qop, gss_b
     return give(out, in->value, in->length);
 }
 
+static gage_stream *current;
+
+/* Nobody guesses a hash: a confirmation of the right form gets the transcript that is due, so that what comes after it is reached. */
 OM_uint32
 __wrap_gss_unwrap(OM_uint32 *minor, gss_ctx_id_t c, gss_buffer_t in, gss_buffer_t out, int *state, gss_qop_t *qop)
 {
     *minor = 0;
     *state = 1;
-    return give(out, in->value, in->length);
+    OM_uint32 major = give(out, in->value, in->length);
+    uint8_t *body = out->value;
+    size_t at = in->length > 0 ? 2 + (size_t)body[0] : 0;
+    if (current->phase == PHASE_CONFIRM && at > 0 && at + AGREEMENT_TRANSCRIPT_LEN <= in->length)
+        memcpy(body + at, current->agreement.transcript, AGREEMENT_TRANSCRIPT_LEN);
+    return major;
 }
 
 OM_uint32
@@ -144,6 +152,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     config.rng = &rng;
     if (!gage_ok(gage_stream_new(&config, 0, &s, NULL)))
         abort();
+    current = s;
     AUTO(gage_buf) inbox = GAGE_BUF(1 << 20);
     size_t chunk = data[1] == 0 ? n : data[1];
     for (size_t at = 2; at < n; at += chunk) {

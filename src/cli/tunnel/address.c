@@ -98,6 +98,20 @@ address_text(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MA
 }
 
 void
+address_source(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage of = {.ss_family = AF_UNSPEC};
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&of;
+    memcpy(&of, at, len < sizeof of ? len : sizeof of);
+    if (of.ss_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+        memset(six->sin6_addr.s6_addr + 8, 0, 8);
+    address_text((const struct sockaddr *)&of, len, text);
+    char *colon = strrchr(text, ':');
+    if (colon != NULL)
+        *colon = '\0';
+}
+
+void
 address_tune(int fd)
 {
     const int on = 1, queue = LOCAL_QUEUE;

@@ -26,6 +26,9 @@ gage_rc address_parse(const char *text, bool listening, struct address *address,
 /* A socket address in numbers: "192.0.2.1:80", "[::1]:80", "unix". */
 void address_text(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MAX]);
 
+/* Where connections are counted together: the address without its port, of IPv6 the network of 64 bits (one host has all of it). */
+void address_source(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MAX]);
+
 /* A listening, non-blocking socket at the first address found; a stale unix socket is replaced. */
 gage_rc address_listen(const struct address *address, int *fd, struct gage_err *err);
 

@@ -50,6 +50,10 @@ matches(const char *pattern, const struct mechanism *mechanism, const struct gag
     size_t n = colon != NULL ? (size_t)(colon - pattern) : strlen(wanted);
     if (strlen(mechanism->name) != n || memcmp(mechanism->name, wanted, n) != 0)
         return false;
+    /* A backslash stands before what is part of a name though it looks like punctuation: eve\@A@B is of realm B, and
+     * x@eve\@A of neither. Wildcards do not know that, so a pattern without a backslash matches no such name. */
+    if (strpbrk(name, "*?[") != NULL && strchr(name, '\\') == NULL && strchr(peer->name, '\\') != NULL)
+        return false;
     if (strpbrk(name, "*?[") != NULL)
         return fnmatch(name, peer->name, FNM_NOESCAPE) == 0;
     return same_name(name, mechanism, peer);

@@ -6,7 +6,7 @@
 
 #include "cli/args.h"
 
-#define PEER_TEXT_MAX 1100
+#define PEER_TEXT_MAX 4200
 
 /* "krb5:alice@EXAMPLE.ORG": the mechanism's name (or OID) and the display name. */
 void peer_text(const struct gage_stream_peer *peer, char text[PEER_TEXT_MAX]);

@@ -1,5 +1,6 @@
 #include "cli/tunnel/program.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
@@ -23,6 +24,7 @@ struct environment {
     char *all[ENVIRONMENT_MAX + 1];
     size_t n;
     size_t owned_from;
+    bool bad; /* one of our variables is missing: the program must not run without it */
 };
 
 static void
@@ -31,6 +33,8 @@ set(struct environment *e, const char *name, const char *value)
     char *text;
     if (e->n < ENVIRONMENT_MAX && asprintf(&text, "GAGE_%s=%s", name, value) >= 0)
         e->all[e->n++] = text;
+    else
+        e->bad = true;
 }
 
 static void
@@ -137,7 +141,7 @@ program_start(const char *command, const struct tunnel *t, int fd, long *child, 
     REQUIRE(e != NULL, err, GAGE_E_NOMEM, "no memory for a program's environment");
     inherit(e);
     describe(e, t);
-    int failed = spawn(command, fd, e->all, &pid);
+    int failed = e->bad ? ENOMEM : spawn(command, fd, e->all, &pid);
     release(e);
     free(e);
     if (failed != 0)

@@ -12,6 +12,7 @@
 #include <event2/listener.h>
 
 #include "app/service.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/tunnel/allow.h"
 #include "cli/tunnel/events.h"
@@ -24,6 +25,8 @@
 #define LISTENERS_MAX 8
 #define SECOND ((int64_t)1000000000)
 #define RETRY_MS 200
+#define CROWDED_MS 500
+#define MUTE_NS (2 * SECOND) /* how long a stranger keeps its place where there is none left */
 
 struct service {
     const struct tunnel_options *options;
@@ -35,7 +38,7 @@ struct service {
     struct workers *workers;
     struct evconnlistener *listeners[LISTENERS_MAX];
     size_t listener_n;
-    struct event *on_term, *on_int, *on_child, *drained, *retry;
+    struct event *on_term, *on_int, *on_child, *drained, *retry, *crowded;
     LIST_HEAD(, tunnel) tunnels;
     struct metrics metrics;
     struct metrics_server *metrics_server;
@@ -212,15 +215,33 @@ refuse_source(struct service *s, const struct sockaddr *from, int len)
     char source[ADDRESS_TEXT_MAX];
     if (!s->plan->accept_wire || from->sa_family == AF_UNIX)
         return false;
-    address_text(from, (socklen_t)len, source);
-    char *colon = strrchr(source, ':');
-    if (colon != NULL)
-        *colon = '\0';
+    address_source(from, (socklen_t)len, source);
     if (!source_has_enough(s, source))
         return false;
     s->metrics.limited++;
     TUNNEL_LOG(LIMITED, F_TEXT("source", source));
     return true;
+}
+
+/* No place is left: connections that have not authenticated for a while give theirs up, so that mute peers keep nobody out. */
+static void
+on_crowded(evutil_socket_t fd, short what, void *context)
+{
+    struct service *s = context;
+    const struct timeval again = {.tv_usec = CROWDED_MS * 1000};
+    struct tunnel *t, *next;
+    int64_t since = clock_monotonic_ns() - MUTE_NS;
+    (void)fd;
+    (void)what;
+    if (!s->paused || s->draining || s->metrics.open < most_connections(s))
+        return;
+    event_add(s->crowded, &again);
+    for (t = LIST_FIRST(&s->tunnels); t != NULL; t = next) {
+        next = LIST_NEXT(t, link);
+        if (!t->announced && !t->working && t->started < since)
+            tunnel_abort(t, GAGE_E_LIMIT,
+                         "it had not authenticated yet, and its place was needed: --max-connections is reached");
+    }
 }
 
 static void
@@ -240,8 +261,11 @@ on_connection(struct evconnlistener *listener, evutil_socket_t fd, struct sockad
         TUNNEL_LOG(FAILED, F_ERR(&err));
         return;
     }
-    if (s->metrics.open >= most_connections(s))
+    if (s->metrics.open >= most_connections(s)) {
         pause_listeners(s, true);
+        if (wire)
+            on_crowded(-1, 0, s);
+    }
 }
 
 static void
@@ -338,11 +362,16 @@ on_end_signal(evutil_socket_t number, short what, void *context)
 static void
 on_child(evutil_socket_t number, short what, void *context)
 {
+    struct service *s = context;
+    struct tunnel *t;
+    pid_t pid;
     (void)number;
     (void)what;
-    (void)context;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        continue; /* a program's end is seen as the end of its socket */
+    /* A program's end is seen as the end of its socket; but a number whose group is gone may soon be somebody else's. */
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+        LIST_FOREACH(t, &s->tunnels, link)
+        t->child = t->child == pid && kill(-pid, 0) != 0 ? 0 : t->child;
+    }
 }
 
 /* ---- start and end ---- */
@@ -355,7 +384,9 @@ make_events(struct service *s, struct gage_err *err)
     s->on_child = evsignal_new(s->base, SIGCHLD, on_child, s);
     s->drained = evtimer_new(s->base, on_drained, s);
     s->retry = evtimer_new(s->base, on_retry, s);
-    REQUIRE(s->on_term != NULL && s->on_int != NULL && s->on_child != NULL && s->drained != NULL && s->retry != NULL,
+    s->crowded = evtimer_new(s->base, on_crowded, s);
+    REQUIRE(s->on_term != NULL && s->on_int != NULL && s->on_child != NULL && s->drained != NULL && s->retry != NULL &&
+                s->crowded != NULL,
             err, GAGE_E_NOMEM, "no memory for the loop");
     event_add(s->on_term, NULL);
     event_add(s->on_int, NULL);
@@ -416,17 +447,18 @@ start(struct service *s, struct gage_err *err)
 static void
 cleanup(struct service *s)
 {
-    struct event *events[] = {s->on_term, s->on_int, s->on_child, s->drained, s->retry};
+    struct event *events[] = {s->on_term, s->on_int, s->on_child, s->drained, s->retry, s->crowded};
     for (size_t i = 0; i < s->listener_n; i++)
         evconnlistener_free(s->listeners[i]);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i] != NULL)
             event_free(events[i]);
     metrics_end(&s->metrics_server);
-    workers_free(&s->workers);
+    bool over = workers_free(&s->workers);
     if (s->base != NULL)
         event_base_free(s->base);
-    tunnel_setup_cleanup(&s->setup);
+    if (over) /* else a step still uses them */
+        tunnel_setup_cleanup(&s->setup);
 }
 
 gage_rc

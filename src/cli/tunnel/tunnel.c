@@ -80,7 +80,8 @@ destroy(struct tunnel *t)
     free(t);
 }
 
-/* Closes everything and tells the host; the memory waits for a GSS step that still runs. */
+/* Closes everything and tells the host; the memory waits for a GSS step that still runs. One that has not begun is not begun any more:
+ * behind a mute KDC they would pile up. */
 static void
 finish(struct tunnel *t, const struct gage_err *err)
 {
@@ -96,7 +97,7 @@ finish(struct tunnel *t, const struct gage_err *err)
     unwatch(&t->application);
     if (t->timer != NULL)
         event_del(t->timer);
-    if (!t->working)
+    if (!t->working || workers_cancel(t->host->workers, t))
         destroy(t);
 }
 
@@ -375,10 +376,7 @@ name_peer(struct tunnel *t, int fd)
     if (getpeername(fd, (struct sockaddr *)&at, &len) != 0)
         at.ss_family = AF_UNIX;
     address_text((struct sockaddr *)&at, len, t->peer_at);
-    memcpy(t->source, t->peer_at, sizeof t->source);
-    char *colon = strrchr(t->source, ':');
-    if (colon != NULL)
-        *colon = '\0';
+    address_source((struct sockaddr *)&at, len, t->source);
 }
 
 static gage_rc
@@ -400,9 +398,14 @@ tunnel_new(const struct tunnel_host *host, int fd, const struct address *to, int
            struct gage_err *err)
 {
     struct tunnel *t = calloc(1, sizeof *t);
-    REQUIRE(t != NULL, err, GAGE_E_NOMEM, "no memory for a connection");
+    if (t == NULL) {
+        gage_close_fd(&fd);
+        gage_close_fd(&application);
+        return gage_fail(err, GAGE_E_NOMEM, "no memory for a connection");
+    }
     t->host = host;
-    t->wire.fd = t->application.fd = -1;
+    t->wire.fd = fd; /* ours from here on */
+    t->application.fd = application;
     t->wire_to = to;
     t->started = clock_monotonic_ns();
     gage_rc rc = start(t, fd, application, err);

@@ -61,7 +61,7 @@ struct tunnel {
     int64_t started, attached, timer_at, moved; /* when the last byte moved */
     uint64_t bytes_out, bytes_in;
     char peer_at[ADDRESS_TEXT_MAX];
-    char source[ADDRESS_TEXT_MAX]; /* the peer's address without its port */
+    char source[ADDRESS_TEXT_MAX]; /* address_source of the peer */
     long child;                    /* the host's: process that serves the application's side, or 0 */
 };
 

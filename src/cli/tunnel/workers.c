@@ -102,7 +102,7 @@ workers_new(struct event_base *base, unsigned most, struct workers **out, struct
     w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     w->event = w->wake >= 0 ? event_new(base, w->wake, EV_READ | EV_PERSIST, collect, w) : NULL;
     if (w->ids == NULL || w->event == NULL || event_add(w->event, NULL) != 0) {
-        workers_free(&w);
+        (void)workers_free(&w);
         return gage_fail(err, GAGE_E_NOMEM, "no memory or descriptors for threads");
     }
     *out = w;
@@ -119,12 +119,29 @@ free_jobs(struct jobs *jobs)
     }
 }
 
-void
+bool
+workers_cancel(struct workers *w, const void *owner)
+{
+    struct job *job;
+    pthread_mutex_lock(&w->lock);
+    STAILQ_FOREACH(job, &w->waiting, link)
+    if (job->owner == owner)
+        break;
+    if (job != NULL) {
+        STAILQ_REMOVE(&w->waiting, job, job, link);
+        w->queued--;
+    }
+    pthread_mutex_unlock(&w->lock);
+    free(job);
+    return job != NULL;
+}
+
+bool
 workers_free(struct workers **workers)
 {
     struct workers *w = *workers;
     if (w == NULL)
-        return;
+        return true;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
     bool stuck = w->busy > 0;
@@ -132,7 +149,7 @@ workers_free(struct workers **workers)
     pthread_mutex_unlock(&w->lock);
     *workers = NULL;
     if (stuck)
-        return; /* a KDC may be mute for half a minute: the process ends without waiting for it */
+        return false; /* a KDC may be mute for half a minute: the process ends without waiting for it */
     for (unsigned i = 0; i < w->threads; i++)
         pthread_join(w->ids[i], NULL);
     if (w->event != NULL)
@@ -142,6 +159,7 @@ workers_free(struct workers **workers)
     free_jobs(&w->finished);
     free(w->ids);
     free(w);
+    return true;
 }
 
 /* One more thread where all are busy and more are allowed. */

@@ -101,6 +101,18 @@ class Programs(Case):
             "GAGE_PEER_EXPORTED": "0401000b06092a864886f712010202" + "0000000f" + b"alice@TEST.GAGE".hex()})
         self.assertEqual(lines[-1], "end")
 
+    def test_executed_program_inherits_its_connection_and_nothing_it_could_change(self):
+        listing = "ls -l /proc/self/fd; for f in 3 4 5 6 7; do (echo evil >>/proc/self/fd/$f) 2>&- && echo written; done; true"
+        a = self.listen("--exec", listing, "--metrics", f"127.0.0.1:{free_port()}")
+        mute = connect(a.port)
+        self.addCleanup(mute.close)
+        found = self.connect(a.port).finish(b"").decode()
+        targets = [line.split(" -> ")[1].split(":")[0] for line in found.splitlines() if " -> " in line]
+        self.assertEqual(targets[:2], ["socket", "socket"])
+        self.assertNotIn("socket", targets[2:])
+        self.assertTrue(all(t.startswith("/proc/") or t == "/memfd" for t in targets[3:]), found)
+        self.assertNotIn("written", found)
+
     def test_connect_can_execute_too(self):
         a = self.listen("--exec", "cat -n")
         done = self.path("got")
@@ -283,6 +295,15 @@ class Service(Case):
         c = self.connect(a.port)
         b.finish(b"")
         self.assertEqual(c.finish(b"later"), b"later")
+
+    def test_mute_peers_keep_nobody_out_where_places_are_few(self):
+        a = self.listen("--exec", "cat", "--max-connections", "3", "--max-handshakes", "1000")
+        mute = [connect(a.port) for _ in range(12)]
+        for m in mute:
+            self.addCleanup(m.close)
+        a.wait_log("event=full")
+        self.assertEqual(self.connect(a.port).finish(b"in"), b"in")
+        a.wait_log("its place was needed")
 
     def test_metrics(self):
         port = free_port()

@@ -349,6 +349,26 @@ nobody(void *context, const struct gage_stream_peer *peer, struct gage_err *err)
     return gage_fail(err, GAGE_E_REFUSED, "%s is not allowed here", peer->name);
 }
 
+static gage_rc
+with_paths(void *context, const struct gage_stream_peer *peer, struct gage_err *err)
+{
+    (void)context, (void)peer;
+    return gage_fail(err, GAGE_E_REFUSED, "/etc/x, FILE:/tmp/krb5cc_0 and '/srv/\xc3\xa9' fail for host/a@B, 1 / 2");
+}
+
+TEST(no_path_of_this_machine_is_told_to_the_peer)
+{
+    struct pair pair;
+    pair_init(&pair);
+    pair.b.config.authorise = with_paths;
+    pair_start(&pair);
+    pair_run(&pair);
+    assert_failed(&pair.b, GAGE_E_REFUSED);
+    assert_non_null(strstr(pair.b.err.text, "/tmp/krb5cc_0"));
+    assert_non_null(strstr(pair.a.err.text, "(a path), FILE:(a path) and '(a path)' fail for host/a@B, 1 / 2"));
+    pair_free(&pair);
+}
+
 TEST(an_acceptors_refusal_reaches_the_peer_in_words)
 {
     struct pair pair;
@@ -717,6 +737,7 @@ TEST_MAIN(CASE(an_echo_service_refuses_and_protection_is_required),
           CASE(the_peers_sentence_is_shown_without_its_control_characters),
           CASE(both_sides_tell_why_an_acceptor_without_its_key_fails), CASE(demands_mutual_replay_and_sequence_flags),
           CASE(a_token_of_an_earlier_connection_is_refused), CASE(a_token_after_completion_is_refused),
+          CASE(no_path_of_this_machine_is_told_to_the_peer),
           CASE(an_acceptors_refusal_reaches_the_peer_in_words),
           CASE(an_initiators_refusal_reaches_the_peer_authenticated),
           CASE(a_connection_to_oneself_is_refused_unless_allowed),
