@@ -352,6 +352,8 @@ store_note(struct store *store, gage_rc rc, const struct gage_err *err)
     if (fails)
         store->failure = *err;
     pthread_mutex_unlock(&store->state);
+    if (changed && fails)
+        lane_poke(&store->writes); /* it probes from now on, whoever's write it was that failed */
     if (changed && store->report != NULL)
         store->report(store->context, fails, fails ? err : NULL);
 }
