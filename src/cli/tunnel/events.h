@@ -15,7 +15,8 @@
     X(FAILED, "failed", LOG_LEVEL_ERROR, "a connection was refused or broke: the error says why and what to do")       \
     X(LIMITED, "limited", LOG_LEVEL_WARNING,                                                                           \
       "a connection was not taken: too many unauthenticated ones of this source (--max-handshakes)")                   \
-    X(FULL, "full", LOG_LEVEL_WARNING, "as many connections as --max-connections or the descriptors allow: more wait, and strangers are cut after 2 s") \
+    X(FULL, "full", LOG_LEVEL_WARNING,                                                                                 \
+      "as many connections as --max-connections or the descriptors allow: more wait, and strangers are cut after 2 s") \
     X(DRAINING, "draining", LOG_LEVEL_NOTICE, "told to end: no new connections, open ones may finish")                 \
     X(CUT, "cut", LOG_LEVEL_WARNING, "open connections were cut at the end of --drain-timeout")
 

@@ -44,8 +44,9 @@ struct tunnel_options {
                    idle_timeout)
 #define TUNNEL_SERVER_OPTIONS                                                                                          \
     TUNNEL_OPT("max-connections", "N", "at once (default: 1024)", OPT_NUMBER, max_connections),                        \
-        TUNNEL_OPT("max-handshakes", "N", "unauthenticated ones of one source address (IPv6: /64) at once (default: 256)",         \
-                   OPT_NUMBER, max_handshakes),                                                                        \
+        TUNNEL_OPT("max-handshakes", "N",                                                                              \
+                   "unauthenticated ones of one source address (IPv6: /64) at once (default: 256)", OPT_NUMBER,        \
+                   max_handshakes),                                                                                    \
         TUNNEL_OPT("drain-timeout", "TIME", "for open connections after SIGTERM (default: 10s)", OPT_DURATION,         \
                    drain_timeout),                                                                                     \
         TUNNEL_OPT("metrics", "ADDRESS", "serve Prometheus metrics there", OPT_TEXT, metrics)
