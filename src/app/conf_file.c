@@ -120,6 +120,9 @@ apply_section(const struct conf_table *table, void *settings, struct ini_cfgobj 
 {
     int count = 0, failed = 0;
     SCOPED(free_attributes) char **keys = ini_get_attribute_list(object, section, &count, &failed);
+    /* That is how the library shows keys in front of the first section: without their names. */
+    REQUIRE(count > 0 || strcmp(section, INI_DEFAULT_SECTION) != 0, err, GAGE_E_CONFIG,
+            "%s: a key stands before any section in brackets, such as [%s]", path, table->keys[0].section);
     for (int i = 0; keys != NULL && i < count; i++)
         TRY(apply_key(table, settings, object, path, section, keys[i], err));
     return GAGE_DONE;

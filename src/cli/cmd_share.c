@@ -1,6 +1,7 @@
 /* gage share: hands a file over. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,14 +76,29 @@ read_content(const char *path, struct content *content, struct gage_err *err)
 
 /* ---- beginning ---- */
 
-/* A file to be written later that is there already would fail after the mailbox was made: say so now. */
+static gage_rc
+check_folder(const char *path, const char *option, struct gage_err *err)
+{
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == path ? 1 : slash != NULL ? (size_t)(slash - path) : 0;
+    REQUIRE(n < sizeof folder, err, GAGE_E_LIMIT, "--%s is too long", option);
+    if (n > 0)
+        snprintf(folder, sizeof folder, "%.*s", (int)n, path);
+    if (access(folder, W_OK | X_OK) != 0)
+        return gage_fail_sys(err, errno == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_IO, errno,
+                             "--%s: nothing was sent, for no file can be made in %.100s", option, folder);
+    return GAGE_DONE;
+}
+
+/* A file to be written later that is there already, or cannot be made, would fail after the mailbox was made: say so now. */
 static gage_rc
 check_absent(const char *path, const char *option, struct gage_err *err)
 {
     struct stat st;
     REQUIRE(path == NULL || lstat(path, &st) != 0, err, GAGE_E_EXISTS, "--%s %.150s exists already: nothing was sent",
             option, path);
-    return GAGE_DONE;
+    return path != NULL ? check_folder(path, option, err) : GAGE_DONE;
 }
 
 static gage_rc

@@ -11,6 +11,8 @@
 #include "cli/terminal.h"
 
 #define FIRST_CONTACT_S 8
+#define FIRST_SERVICE_S 30
+#define SKEW_TOLD_S 300
 
 void
 drive_free(struct drive *d)
@@ -80,6 +82,19 @@ call(struct drive *d, const struct gage_http_request *wanted, struct http_respon
     return rc;
 }
 
+/* Why this ends now, and what stands. */
+static gage_rc
+give_up(const struct drive *d, gage_rc rc, const char *why, struct gage_err *err)
+{
+    if (rc.code != GAGE_E_UNAVAILABLE)
+        return gage_fail(err, rc.code, "%s", why);
+    if (!d->sent_anything && !d->known)
+        return gage_fail(err, rc.code, "%.150s; nothing was sent: check address and network, or try again later", why);
+    return gage_fail(err, rc.code,
+                     "%.120s; the transfer stands: `gage resume %s` tries again, `gage cancel %s` ends it", why,
+                     d->record->id, d->record->id);
+}
+
 /* The relay gave no answer. Where this process has had none yet, it is not waited for long: better to say so and end. */
 static gage_rc
 no_answer(struct drive *d, gage_rc rc, const struct gage_err *why, struct gage_err *err)
@@ -89,8 +104,42 @@ no_answer(struct drive *d, gage_rc rc, const struct gage_err *why, struct gage_e
         d->first_try = now;
     if (rc.code == GAGE_E_AUTH || rc.code == GAGE_E_USAGE || rc.code == GAGE_E_CONFIG || rc.code == GAGE_E_NOMEM ||
         rc.code == GAGE_E_INTERNAL || (!d->answered_once && now - d->first_try >= FIRST_CONTACT_S))
-        return gage_fail(err, rc.code == GAGE_E_LIMIT ? GAGE_E_LIMIT : rc.code, "%s", why->text);
+        return give_up(d, rc, why->text, err);
+    snprintf(d->trouble, sizeof d->trouble, "%.150s", why->text);
     return gage_transfer_http_failed(d->transfer, now, why->text, err);
+}
+
+/* A relay that has done nothing for this process but put it off is not waited for until the invitation expires. */
+static gage_rc
+check_service(struct drive *d, const struct http_response *answer, struct gage_err *err)
+{
+    int64_t now = clock_now();
+    bool busy = answer->status >= 500 || answer->status == 408 || answer->status == 425 || answer->status == 429;
+    d->served_once = d->served_once || !busy;
+    if (d->served_once)
+        return GAGE_DONE;
+    if (d->first_busy == 0)
+        d->first_busy = now;
+    if (now - d->first_busy < FIRST_SERVICE_S)
+        return GAGE_DONE;
+    char why[80];
+    snprintf(why, sizeof why, "the relay only answers %d, \"not now\"", answer->status);
+    return give_up(d, gage_rc_of(GAGE_E_UNAVAILABLE), why, err);
+}
+
+/* Invitations expire by the clocks of both: what looks like an expired or refused one may be a clock. */
+static void
+check_clock(struct drive *d, const struct http_response *answer)
+{
+    char amount[32];
+    const char *date = http_header_of(answer, "date");
+    int64_t skew = 0;
+    if (d->clock_told || date == NULL || !http_skew(date, &skew) || (skew <= SKEW_TOLD_S && skew >= -SKEW_TOLD_S))
+        return;
+    d->clock_told = true;
+    duration_text(skew < 0 ? -skew : skew, amount);
+    say("this machine's clock is %s %s the relay's: set it, for invitations expire by it", amount,
+        skew < 0 ? "behind" : "ahead of");
 }
 
 static gage_rc
@@ -105,6 +154,9 @@ do_http(struct drive *d, const struct gage_action *action, struct gage_err *err)
     if (!gage_ok(rc))
         return no_answer(d, rc, &why, err);
     d->answered_once = true;
+    d->read_once = d->read_once || (action->http.purpose == GAGE_HTTP_READ && answer.status == 200);
+    check_clock(d, &answer);
+    TRY(check_service(d, &answer, err));
     struct gage_http_header headers[HTTP_HEADERS_KEPT];
     for (size_t i = 0; i < answer.header_count; i++)
         headers[i] = (struct gage_http_header){answer.header[i][0], answer.header[i][1]};
@@ -246,8 +298,8 @@ static void
 tell_end(struct drive *d, const struct gage_transfer_status *status, const struct gage_action *action)
 {
     char until[RFC3339_LEN + 1];
-    bool reads = action->kind == GAGE_ACT_HTTP && action->http.purpose == GAGE_HTTP_READ && action->http.wait > 0;
-    if (d->end_told || status->expires > 0 || !(reads || action->kind == GAGE_ACT_WAIT))
+    bool waits = action->kind == GAGE_ACT_WAIT || (action->kind == GAGE_ACT_HTTP && action->http.wait > 0);
+    if (d->end_told || status->expires > 0 || !d->read_once || !waits)
         return;
     d->end_told = true;
     rfc3339_format(status->waits_until, until);

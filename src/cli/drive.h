@@ -26,7 +26,11 @@ struct drive {
     bool no_questions;         /* nobody can be asked: several transfers share the terminal */
     bool known;                /* the record is an earlier process's: it stays, whatever happens */
     /* the loop's own */
-    bool sent_anything; /* something may have reached the relay in this process */
+    bool sent_anything;          /* something may have reached the relay in this process */
+    bool served_once, read_once; /* it answered otherwise than "not now"; the mailbox was read */
+    bool clock_told;
+    int64_t first_busy; /* when the relay first said "not now", 0: never */
+    char trouble[160];  /* why the relay was not reached at last */
     bool answered_once, cancelling, invited, digits_told, end_told;
     int64_t first_try; /* when the relay was first not reached, 0: it was */
 };

@@ -16,6 +16,8 @@ may_ask(const struct drive *d)
 static gage_rc
 ask_claim(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err)
 {
+    REQUIRE(d->answered_once || d->first_try == 0, err, GAGE_E_UNAVAILABLE,
+            "%.150s; nothing was claimed, the link stays good: try again later", d->trouble);
     TRY(report_event(
         "preview", d->record,
         json_pack("{s:s, s:s, s:s}", "relay", ask->host, "title", ask->title, "description", ask->description), err));

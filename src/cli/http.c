@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "cli/terminal.h"
 
@@ -74,6 +75,14 @@ http_header_of(const struct http_response *response, const char *name)
             return response->header[i][1];
     }
     return NULL;
+}
+
+bool
+http_skew(const char *date, int64_t *seconds)
+{
+    time_t there = curl_getdate(date, NULL);
+    *seconds = clock_now() - (int64_t)there;
+    return there >= 0;
 }
 
 int

@@ -43,6 +43,8 @@ typedef struct http_response http_response;
 GAGE_AUTO_DEFINE(http_response, http_response_free)
 /* The field's value, or NULL. `name` in lower case. */
 const char *http_header_of(const struct http_response *response, const char *name);
+/* How far this machine's clock is ahead of a Date field, in seconds; false where that is no date. */
+bool http_skew(const char *date, int64_t *seconds);
 /* Seconds that Retry-After asks for (delta form only), or 0; at most 3600. */
 int http_retry_after(const struct http_response *response);
 

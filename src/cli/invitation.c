@@ -26,6 +26,9 @@ invitation_take(const struct operands *operands, bool in_argv, invitation *i, st
         REQUIRE(operands->n == 1, err, GAGE_E_USAGE, "--link-in-argv wants the link as operand");
         TRY(take_from_argv(operands->text[0], &text, err));
     } else if (operands->n == 0) {
+        REQUIRE(terminal_can_ask(), err, GAGE_E_USAGE,
+                "there is no terminal to ask for the invitation on: give - to read it from standard input, or name an "
+                "invitation file");
         TRY(terminal_ask("Paste the invitation (it is not shown):", true, &text, err));
     } else if (strcmp(operands->text[0], "-") == 0) {
         TRY(file_read_fd(STDIN_FILENO, "standard input", &text, err));

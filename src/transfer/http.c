@@ -173,8 +173,8 @@ relay_said_no(gage_transfer *t, const struct gage_http_response *response)
 {
     char detail[RELAY_TEXT_MAX + 1], sentence[SENTENCE_MAX];
     relay_read_problem(response->body, detail);
-    snprintf(sentence, sizeof sentence, "the relay answered %d%s%s", response->status, detail[0] != '\0' ? ": " : "",
-             detail);
+    snprintf(sentence, sizeof sentence, "the relay answered %d%s%s%s", response->status, detail[0] != '\0' ? ": " : "",
+             detail, response->status == 404 ? " (is this the address of a relay?)" : "");
     stop(t, GAGE_REASON_RELAY, sentence);
 }
 
@@ -448,7 +448,7 @@ refused(gage_transfer *t, const struct gage_http_response *response)
     int status = response->status;
     if (t->phase == PHASE_DELETE)
         end_deletion(t);
-    else if (status == 404)
+    else if (status == 404 && t->request.http.purpose != GAGE_HTTP_CREATE)
         gone(t);
     else if (status == 401)
         unauthorised(t, response);

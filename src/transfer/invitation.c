@@ -143,6 +143,9 @@ static gage_rc
 read_url(gage_slice text, gage_invitation *in, struct gage_err *err)
 {
     gage_slice fragment, query;
+    for (size_t i = 0; i < text.n; i++)
+        REQUIRE(text.p[i] != 0 && strchr(" \t\r\n", text.p[i]) == NULL, err, GAGE_E_FORMAT,
+                "the link has a space or line break in it: copy it again, whole and in one piece");
     gage_slice before = cut(text, '#', &fragment);
     gage_slice url = cut(before, '?', &query);
     TRY(url_parse_mailbox(url, in->allow_loopback_http, &in->url, err));

@@ -47,11 +47,13 @@ copy_option(char *to, size_t size, const char *value, const char *otherwise, boo
 static gage_rc
 copy_texts(gage_transfer *t, const struct gage_send_options *o, struct gage_err *err)
 {
-    TRY(copy_option(t->title, sizeof t->title, o->title, DEFAULT_TITLE, title_valid, "title", err));
+    TRY(copy_option(t->title, sizeof t->title, o->title, DEFAULT_TITLE, title_valid,
+                    "title (one line, at most 200 bytes)", err));
     TRY(copy_option(t->description, sizeof t->description, o->description, DEFAULT_DESCRIPTION, description_valid,
-                    "description", err));
+                    "description (one line, at most 1000 bytes)", err));
     TRY(copy_option(t->image, sizeof t->image, o->image, "", image_valid, "picture's URL (https)", err));
-    TRY(copy_option(t->format, sizeof t->format, o->format, "file", format_valid, "format", err));
+    TRY(copy_option(t->format, sizeof t->format, o->format, "file", format_valid, "format (letters, digits and ._+/-)",
+                    err));
     TRY(copy_option(t->name, sizeof t->name, o->name, "", name_valid, "name (a plain file name)", err));
     TRY(copy_option(t->target, sizeof t->target, o->target, "", target_valid, "target", err));
     if (o->relay_pin != NULL)
