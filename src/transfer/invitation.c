@@ -148,8 +148,8 @@ read_url(gage_slice text, gage_invitation *in, struct gage_err *err)
                 "the link has a space or line break in it: copy it again, whole and in one piece");
     gage_slice before = cut(text, '#', &fragment);
     gage_slice url = cut(before, '?', &query);
-    TRY(url_parse_mailbox(url, in->allow_loopback_http, &in->url, err));
     REQUIRE(fragment.n > 0, err, GAGE_E_FORMAT, "the link has no secret: the part after # is missing, copy it whole");
+    TRY(url_parse_mailbox(url, in->allow_loopback_http, &in->url, err));
     TRY(read_query(query, in, err));
     return read_secret(fragment, &in->secret, err);
 }

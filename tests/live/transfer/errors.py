@@ -38,7 +38,8 @@ class Errors(unittest.TestCase):
             for gap in (" ", "\n", "\r\n> ", "\t"):
                 self.accept_says("E_FORMAT", "space or line break in it: copy it again", self.link[:cut] + gap + self.link[cut:])
         self.accept_says("E_FORMAT", "not whole: copy everything after the #", self.link[:-6])
-        self.accept_says("E_FORMAT", "part after # is missing", self.link.partition("#")[0])
+        for whole in (self.link.partition("#")[0], self.link[:40]):
+            self.accept_says("E_FORMAT", "part after # is missing, copy it whole", whole)
         self.accept_says("E_FORMAT", "neither a link, a gage: URI nor an invitation file", "hello")
         self.accept_says("E_REFUSED", "not https", self.link.replace("https", "http"))
 
