@@ -106,6 +106,17 @@ add_listener(const struct listener *listener, struct gage_err *err)
 }
 
 static gage_rc
+open_metrics(bool bind_it, struct gage_err *err)
+{
+    TRY(listener_open(relay.settings.metrics, false, &metrics_listener, err));
+    REQUIRE(metrics_listener.local || relay.settings.metrics_reachable, err, GAGE_E_CONFIG,
+            "metrics are in clear and for anybody who reaches %s: name a loopback address or a unix socket, or set "
+            "metrics_reachable",
+            metrics_listener.name);
+    return bind_it ? listener_open(relay.settings.metrics, true, &metrics_listener, err) : GAGE_DONE;
+}
+
+static gage_rc
 open_listeners(bool bind_them, struct gage_err *err)
 {
     struct listener listener;
@@ -124,9 +135,7 @@ open_listeners(bool bind_them, struct gage_err *err)
         p += n;
     }
     REQUIRE(listeners_count > 0 || !bind_them, err, GAGE_E_CONFIG, "nowhere to listen: try --listen 127.0.0.1:8443");
-    if (relay.settings.metrics != NULL)
-        TRY(listener_open(relay.settings.metrics, bind_them, &metrics_listener, err));
-    return GAGE_DONE;
+    return relay.settings.metrics != NULL ? open_metrics(bind_them, err) : GAGE_DONE;
 }
 
 static gage_rc
@@ -213,6 +222,20 @@ start(struct gage_err *err)
 
 /* ---- signals ---- */
 
+/* A certificate of the operator's is never exchanged for one of our own: clients that pinned or trusted it would be lost. */
+static gage_rc
+reload_certificate(const struct settings *fresh, struct gage_err *err)
+{
+    static bool configured;
+    configured = configured || relay.settings.tls_cert != NULL;
+    REQUIRE(fresh->tls_cert != NULL || !configured, err, GAGE_E_CONFIG,
+            "tls_cert is gone from the configuration: the certificate and the limits in force stay; put it back, or "
+            "restart the relay to serve without it");
+    TRY(load_certificate(fresh, true, err));
+    configured = fresh->tls_cert != NULL;
+    return GAGE_DONE;
+}
+
 static gage_rc
 reload(int argc, char **argv, struct gage_err *err)
 {
@@ -222,7 +245,7 @@ reload(int argc, char **argv, struct gage_err *err)
     if (gage_ok(rc))
         rc = settings_check(&fresh, err);
     if (gage_ok(rc) && relay.tls_on)
-        rc = load_certificate(&fresh, true, err);
+        rc = reload_certificate(&fresh, err);
     if (gage_ok(rc)) {
         relay_take_limits(&relay, &fresh);
         store_set_limits(relay.store, &(struct store_limits){(uint64_t)fresh.mailboxes, (uint64_t)fresh.store_bytes});

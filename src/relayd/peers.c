@@ -17,14 +17,25 @@
 
 struct peer {
     struct peer *next;
+    struct peer *around; /* the prefix around it, NULL: none */
+    size_t within;       /* how many peers it is around */
     uint8_t name[NAME_LEN];
-    int64_t connections;
+    int64_t connections;           /* of its own and of those within */
+    int64_t times;                 /* how many times the limit of one peer it may do */
     int64_t last_ns;               /* when it was last used */
     double tokens[PEER_RATES];     /* spent from a full bucket, 0 when full */
     int64_t filled_ns[PEER_RATES]; /* when `tokens` was right */
     bool listed;                   /* in the table: its name is of the key in force */
     bool unlimited;
 };
+
+/* The prefixes around an IPv6 peer, widest first, and the peer's own. `most`: entries within. */
+static const struct width {
+    size_t bytes;
+    int64_t times;
+    size_t most;
+} widths[] = {{4, 16, 1024}, {6, 4, 64}, {7, 1, 0}};
+#define WIDTHS (sizeof widths / sizeof widths[0])
 
 struct peers {
     pthread_mutex_t lock;
@@ -49,6 +60,7 @@ peers_new(struct peers **out, struct gage_err *err)
     REQUIRE(peers != NULL, err, GAGE_E_NOMEM, "out of memory");
     pthread_mutex_init(&peers->lock, NULL);
     peers->local.unlimited = true;
+    peers->crowd.times = 1;
     if (!gage_ok(renew_key(peers, clock_monotonic_ns()))) {
         free(peers);
         return gage_fail(err, GAGE_E_INTERNAL, "no random bytes");
@@ -78,7 +90,7 @@ is_loopback6(const struct in6_addr *a)
     return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
 }
 
-/* The bytes of the prefix; none for a local address. */
+/* The bytes of the address that count: 3, or 7 of IPv6; none for a local address. */
 static gage_slice
 prefix_of(const struct sockaddr *address)
 {
@@ -101,26 +113,77 @@ bucket_of(struct peers *peers, const uint8_t name[NAME_LEN])
     return &peers->buckets[(name[0] | (size_t)name[1] << 8) % BUCKETS];
 }
 
-/* The peer of the prefix, made if needed; the one all share where there are too many. Under the lock. */
+/* The prefix's entry, or NULL where it has none and none can be made: within `around`, or at all. Under the lock. */
 static struct peer *
-find_peer(struct peers *peers, gage_slice prefix)
+find_entry(struct peers *peers, gage_slice prefix, struct peer *around, size_t most)
 {
     uint8_t digest[SHA256_LEN];
     if (!gage_ok(hmac_sha256_parts(SLICE_OF(peers->key), &prefix, 1, digest)))
-        return &peers->crowd;
+        return NULL;
     struct peer **bucket = bucket_of(peers, digest);
     for (struct peer *p = *bucket; p != NULL; p = p->next)
         if (memcmp(p->name, digest, NAME_LEN) == 0)
             return p;
-    struct peer *fresh = peers->count < PEERS_MAX ? calloc(1, sizeof *fresh) : NULL;
+    bool room = peers->count < PEERS_MAX && (around == NULL || around->within < most);
+    struct peer *fresh = room ? calloc(1, sizeof *fresh) : NULL;
     if (fresh == NULL)
-        return &peers->crowd;
+        return NULL;
     memcpy(fresh->name, digest, NAME_LEN);
     fresh->listed = true;
+    fresh->times = 1;
+    fresh->around = around;
     fresh->next = *bucket;
+    fresh->last_ns = clock_monotonic_ns();
     *bucket = fresh;
+    if (around != NULL)
+        around->within++;
     peers->count++;
     return fresh;
+}
+
+/* The /56's own entry, or the narrowest one around it that there is room for. */
+static struct peer *
+find_peer6(struct peers *peers, gage_slice prefix)
+{
+    struct peer *peer = NULL;
+    for (size_t i = 0; i < WIDTHS; i++) {
+        size_t most = i > 0 ? widths[i - 1].most : 0;
+        struct peer *inner = find_entry(peers, gage_slice_of(prefix.p, widths[i].bytes), peer, most);
+        if (inner == NULL)
+            break;
+        inner->times = widths[i].times;
+        peer = inner;
+    }
+    return peer;
+}
+
+/* The peer of the address; the one all share where there are too many. */
+static struct peer *
+find_peer(struct peers *peers, gage_slice prefix)
+{
+    struct peer *peer =
+        prefix.n == widths[WIDTHS - 1].bytes ? find_peer6(peers, prefix) : find_entry(peers, prefix, NULL, 0);
+    return peer != NULL ? peer : &peers->crowd;
+}
+
+static bool
+has_room(const struct peer *peer, int64_t limit)
+{
+    for (; peer != NULL; peer = peer->around)
+        if (!peer->unlimited && peer->connections >= limit * peer->times)
+            return false;
+    return true;
+}
+
+/* One connection more (1) or less (-1), of the peer and of what is around it. */
+static void
+count_connection(struct peer *peer, int step)
+{
+    int64_t now = clock_monotonic_ns();
+    for (; peer != NULL; peer = peer->around) {
+        peer->connections += step;
+        peer->last_ns = now;
+    }
 }
 
 struct peer *
@@ -134,14 +197,26 @@ peers_enter(struct peers *peers, const struct sockaddr *address, int64_t limit, 
         peer = find_peer(peers, prefix);
     else if (limit_local)
         peer = find_peer(peers, SLICE_OF(local_name));
-    if (!peer->unlimited && peer->connections >= limit)
+    if (has_room(peer, limit))
+        count_connection(peer, 1);
+    else
         peer = NULL;
-    else {
-        peer->connections++;
-        peer->last_ns = clock_monotonic_ns();
-    }
     pthread_mutex_unlock(&peers->lock);
     return peer;
+}
+
+/* Releases a peer that is in no list and in no use, and then what was around it. */
+static void
+release(struct peers *peers, struct peer *peer)
+{
+    while (peer != NULL && !peer->listed && peer->connections == 0 && peer->within == 0 && peer != &peers->local &&
+           peer != &peers->crowd) {
+        struct peer *around = peer->around;
+        free(peer);
+        if (around != NULL)
+            around->within--;
+        peer = around;
+    }
 }
 
 void
@@ -150,51 +225,64 @@ peers_leave(struct peers *peers, struct peer *peer)
     if (peer == NULL)
         return;
     pthread_mutex_lock(&peers->lock);
-    peer->connections--;
-    peer->last_ns = clock_monotonic_ns();
-    if (peer->connections == 0 && !peer->listed && peer != &peers->local && peer != &peers->crowd)
-        free(peer);
+    count_connection(peer, -1);
+    release(peers, peer);
     pthread_mutex_unlock(&peers->lock);
+}
+
+/* How much of the bucket is spent now. */
+static double
+spent_now(const struct peer *peer, enum peer_rate rate, double per_ns, int64_t now)
+{
+    double spent = peer->tokens[rate] - (double)(now - peer->filled_ns[rate]) * per_ns * (double)peer->times;
+    return spent > 0 ? spent : 0;
+}
+
+/* Seconds until every bucket has one, 0: all have. */
+static uint32_t
+seconds_to_wait(const struct peer *peer, enum peer_rate rate, int64_t per_minute, double per_ns, int64_t now)
+{
+    uint32_t longest = 0;
+    for (; peer != NULL; peer = peer->around) {
+        double times = (double)peer->times, over = spent_now(peer, rate, per_ns, now) + 1 - (double)per_minute * times;
+        uint32_t wait = over > 0 ? (uint32_t)(over / (per_ns * times * (double)SECOND_NS)) + 1 : 0;
+        longest = wait > longest ? wait : longest;
+    }
+    return longest;
 }
 
 uint32_t
 peers_spend(struct peers *peers, struct peer *peer, enum peer_rate rate, int64_t per_minute)
 {
-    uint32_t retry = 0;
     if (peer == NULL || peer->unlimited || per_minute <= 0)
         return 0;
     double per_ns = (double)per_minute / (60.0 * (double)SECOND_NS);
     pthread_mutex_lock(&peers->lock);
     int64_t now = clock_monotonic_ns();
-    double spent = peer->tokens[rate] - (double)(now - peer->filled_ns[rate]) * per_ns;
-    spent = spent > 0 ? spent : 0;
-    if (spent + 1 > (double)per_minute)
-        retry = (uint32_t)((spent + 1 - (double)per_minute) / (per_ns * (double)SECOND_NS)) + 1;
-    else
-        spent += 1;
-    peer->tokens[rate] = spent;
-    peer->filled_ns[rate] = now;
-    peer->last_ns = now;
+    uint32_t retry = seconds_to_wait(peer, rate, per_minute, per_ns, now);
+    for (struct peer *p = peer; p != NULL && retry == 0; p = p->around) {
+        p->tokens[rate] = spent_now(p, rate, per_ns, now) + 1;
+        p->filled_ns[rate] = p->last_ns = now;
+    }
     pthread_mutex_unlock(&peers->lock);
     return retry;
 }
 
-/* Takes the peers out of the bucket that are idle, or all of them: those with connections live on unlisted until they leave. */
+/* Takes the peers out of the bucket that are idle, or all of them: those with connections, and what is around them, live on unlisted until
+ * they leave. */
 static void
 sweep_bucket(struct peers *peers, struct peer **bucket, int64_t now, bool all)
 {
     while (*bucket != NULL) {
         struct peer *p = *bucket;
-        bool idle = p->connections == 0;
-        if (!all && (!idle || now - p->last_ns < IDLE_NS)) {
+        if (!all && (p->connections > 0 || p->within > 0 || now - p->last_ns < IDLE_NS)) {
             bucket = &p->next;
             continue;
         }
         *bucket = p->next;
         p->listed = false;
         peers->count--;
-        if (idle)
-            free(p);
+        release(peers, p);
     }
 }
 

@@ -13,7 +13,7 @@ struct settings {
     char *tls_cert, *tls_key;
     char *store, *store_key;
     char *metrics;
-    bool insecure_http;
+    bool insecure_http, metrics_reachable;
     int64_t threads;
     int64_t batch_max;
     int64_t connections;

@@ -14,8 +14,9 @@
 #define BATCH_LARGEST 4096
 #define MAILBOXES_DEFAULT 1000000
 #define BYTES_DEFAULT ((uint64_t)4 << 30)
-#define PATIENCE_MS 4000                 /* at closing, with a database that does not answer */
-#define RECORD_OVERHEAD 4096             /* row, indexes, remembered requests, slack of the pages */
+#define PATIENCE_MS 4000     /* at closing, with a database that does not answer */
+#define RECORD_OVERHEAD 4096 /* row, indexes, remembered requests, slack of the pages */
+#define STUCK_NS INT64_C(10000000000)
 #define SLOW_NS INT64_C(20000000)        /* a transaction that took longer... */
 #define SLOW_FOR_NS INT64_C(10000000000) /* ...sends all of so long through the queue */
 
@@ -272,8 +273,10 @@ store_now(struct store *store, struct store_op *op)
     if (!store->engine->ops->local || clock_monotonic_ns() < store->slow_until_ns || lane_count(&store->writes) > 0 ||
         !gage_ok(store_health(store, NULL)) || pthread_mutex_trylock(&store->writer) != 0)
         return false;
+    store->busy_since_ns = clock_monotonic_ns();
     if (prepare(store, op))
         run_alone(store, op);
+    store->busy_since_ns = 0;
     pthread_mutex_unlock(&store->writer);
     return true;
 }
@@ -358,6 +361,15 @@ store_note(struct store *store, gage_rc rc, const struct gage_err *err)
         store->report(store->context, fails, fails ? err : NULL);
 }
 
+static gage_rc
+check_stuck(const struct store *store, struct gage_err *err)
+{
+    int64_t since = store->busy_since_ns;
+    REQUIRE(since == 0 || clock_monotonic_ns() - since < STUCK_NS, err, GAGE_E_UNAVAILABLE,
+            "the database has not answered for ten seconds: look at it, its disk and its network");
+    return GAGE_DONE;
+}
+
 gage_rc
 store_health(struct store *store, struct gage_err *err)
 {
@@ -369,5 +381,5 @@ store_health(struct store *store, struct gage_err *err)
             *err = store->failure;
     }
     pthread_mutex_unlock(&store->state);
-    return rc;
+    return gage_ok(rc) ? check_stuck(store, err) : rc;
 }

@@ -198,7 +198,9 @@ struct store_stats {
 };
 void store_stats(struct store *store, struct store_stats *out);
 
-/* Done while the last transaction (or a probe) worked; else the failure, as reported. Never blocks on the database. */
+/* Done while the last transaction (or a probe) worked and none has hung for ten seconds; else the failure, as reported. A shared database
+ * that nobody asks is probed every five seconds, a failing one every second, so the answer is no older, however often it is asked for.
+ * Never blocks on the database. */
 gage_rc store_health(struct store *store, struct gage_err *err);
 
 #endif

@@ -31,6 +31,7 @@ struct store {
     struct lane writes, reads;
     pthread_mutex_t writer; /* the engine's transactions, and: */
     struct workshop workshop;
+    _Atomic int64_t busy_since_ns; /* monotonic: when its holder began, 0: nobody holds it, or only to read */
     _Atomic int64_t slow_until_ns; /* monotonic: the disk is slow, and until then nothing runs at once */
 
     pthread_mutex_t state; /* what follows */
@@ -49,7 +50,7 @@ void *store_run_reads(void *store);
 /* Runs one batch of operations to their completion, under the writing lock. */
 void store_run_batch(struct store *store, struct batch *batch, struct store_op **ops, size_t count);
 
-/* Notes that the database failed or works again, and reports a change. */
+/* Notes that the database failed or works again, and reports a change; a failure wakes the thread that looks for its end. */
 void store_note(struct store *store, gage_rc rc, const struct gage_err *err);
 /* Adds to a counter of stats. */
 void store_count(struct store *store, uint64_t *counter, uint64_t n);

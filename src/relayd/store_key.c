@@ -71,14 +71,31 @@ keyed_claim(const struct hmac_key *key, const struct store_request *q, uint8_t r
     return keyed(key, parts, 4, out);
 }
 
-/* `label` || [mailbox] || length of the claim in one byte || claim || request id. */
+/* `label` || length of the claim in one byte || claim || request id. */
 static gage_rc
-keyed_request(const struct hmac_key *key, const char *label, gage_slice mailbox, const struct store_request *q,
-              uint8_t out[KEYED_LEN])
+keyed_create(const struct hmac_key *key, const char *label, const struct store_request *q, uint8_t out[KEYED_LEN])
 {
     uint8_t n = (uint8_t)q->claim.n;
-    gage_slice parts[] = {slice_str(label), mailbox, gage_slice_of(&n, 1), q->claim, q->request_id};
-    return keyed(key, parts, 5, out);
+    gage_slice parts[] = {slice_str(label), gage_slice_of(&n, 1), q->claim, q->request_id};
+    return keyed(key, parts, 4, out);
+}
+
+/* The verbs that have a request id, as they stand in its name. */
+static const uint8_t letters[] = {
+    [STORE_CREATE] = 'C', [STORE_UPDATE] = 'U', [STORE_RELINQUISH] = 'R', [STORE_DELETE] = 'D'};
+
+/* One id with two verbs is two requests. */
+static gage_rc
+keyed_request(const struct hmac_key *key, const struct store_request *q, uint8_t out[KEYED_LEN])
+{
+    uint8_t n = (uint8_t)q->claim.n;
+    gage_slice parts[] = {SLICE_LITERAL("request"),
+                          gage_slice_of(&letters[q->verb], 1),
+                          SLICE_OF(q->mailbox),
+                          gage_slice_of(&n, 1),
+                          q->claim,
+                          q->request_id};
+    return keyed(key, parts, 6, out);
 }
 
 gage_rc
@@ -92,9 +109,9 @@ keyed_names(const struct hmac_key *key, struct store_op *op)
     TRY(keyed_claim(key, q, STORE_RECIPIENT, op->inner.claim_hash[STORE_RECIPIENT]));
     if (q->verb == STORE_READ)
         return GAGE_DONE;
-    TRY(keyed_request(key, "request", SLICE_OF(q->mailbox), q, op->inner.request_hash));
+    TRY(keyed_request(key, q, op->inner.request_hash));
     if (q->verb != STORE_CREATE)
         return GAGE_DONE;
-    TRY(keyed_request(key, "create", SLICE_NONE, q, op->inner.create_key));
-    return keyed_request(key, "mailbox", SLICE_NONE, q, op->inner.id_pad);
+    TRY(keyed_create(key, "create", q, op->inner.create_key));
+    return keyed_create(key, "mailbox", q, op->inner.id_pad);
 }

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define BATCH_BYTES ((size_t)32 << 20) /* payload in one transaction, beyond its first operation */
 #define READS_AT_ONCE 64
 #define RERUNS 8
-#define PROBE_MS 1000
+#define PROBE_MS 1000 /* while it fails */
+#define LOOK_MS 5000  /* a shared database that nobody asked anything */
 
 /* ---- the batch's working set ---- */
 
@@ -346,15 +349,17 @@ store_run_writes(void *context)
     bool over = false;
     pthread_setname_np(pthread_self(), "store");
     while (!over) {
-        lane_wait(&store->writes, is_failing(store) ? PROBE_MS : -1);
+        lane_wait(&store->writes, is_failing(store) ? PROBE_MS : store->engine->ops->shared ? LOOK_MS : -1);
         pthread_mutex_lock(&store->writer); /* before the lane is emptied: what comes meanwhile is of this batch */
+        store->busy_since_ns = clock_monotonic_ns();
         size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, &over);
         if (n > 0)
             store_run_batch(store, &w->batch, w->ops, n);
-        else if (!over && is_failing(store))
+        else if (!over && (store->engine->ops->shared || is_failing(store)))
             probe(store);
         if (!over)
             sweep_step(store, &w->swept);
+        store->busy_since_ns = 0;
         pthread_mutex_unlock(&store->writer);
     }
     lane_ended(&store->writes);

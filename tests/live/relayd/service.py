@@ -43,6 +43,14 @@ class Options(unittest.TestCase):
     def test_a_reachable_address_needs_certificate_and_public_url(self):
         self.refused(5, "tls_cert", "--listen", "0.0.0.0:0", "--store", self.store)
 
+    def test_metrics_are_refused_on_an_address_that_others_can_reach_unless_asked_for(self):
+        conf = os.path.join(self.folder.name, "c")
+        common = ["--listen", "127.0.0.1:0", "--store", self.store, "--metrics", "0.0.0.0:0", "--config", conf, "--check"]
+        open(conf, "w").write("[relay]\n")
+        self.refused(5, "metrics_reachable", *common)
+        open(conf, "w").write("[relay]\nmetrics_reachable = yes\n")
+        self.assertEqual(run(*common).returncode, 0)
+
     def test_slips_are_named_with_their_exit_status(self):
         self.refused(2, "--help", "--listne", "x")
         self.refused(5, "store", "--listen", "127.0.0.1:0")
@@ -129,6 +137,19 @@ class Signals(unittest.TestCase):
                 return
             time.sleep(0.02)
         self.fail(f"no {word} in {relay.log_text()}")
+
+    def test_hup_without_the_certificate_of_before_keeps_it_and_all_else_and_says_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key = make_certificate(folder, "one")
+            with Relay(relay={"tls_cert": cert, "tls_key": key}) as relay:
+                del relay.sections["relay"]["tls_cert"], relay.sections["relay"]["tls_key"]
+                relay.sections["limits"]["payload_max"] = "1K"
+                relay.write_conf()
+                relay.process.send_signal(signal.SIGHUP)
+                self.until(relay, "reload_failed", 1)
+                self.assertIn("tls_cert is gone", relay.log_text())
+                self.assertEqual(ssl.get_server_certificate(("127.0.0.1", relay.port)), open(cert).read())
+                self.assertFalse(os.path.exists(relay.path("relay.db.tls-cert.pem")))
 
     def test_hup_takes_new_limits_and_refuses_bad_ones(self):
         with Relay() as relay:

@@ -1,6 +1,9 @@
 """The HTTP front on PostgreSQL: two relays on one database, over real HTTPS."""
+import os
 import pathlib
+import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
@@ -71,6 +74,37 @@ class TwoRelays(unittest.TestCase):
         self.assertEqual(self.two.update(path, self.b, "4", if_match='"3"').json["version"], 4)
         self.assertEqual(self.data(self.one.read(path, self.a, 3, 30)), "4")
         self.assertEqual(self.one.delete(path, self.a).status, 200)
+
+    def health(self, relay):
+        return relay.request("GET", "/healthz").status
+
+    def until_health(self, relay, wanted):
+        for _ in range(1000):
+            if self.health(relay) == wanted:
+                return
+            time.sleep(0.05)
+        self.fail(f"/healthz is never {wanted}: {relay.log_text()}")
+
+    def test_healthz_tells_without_any_other_request_that_the_database_went_and_came_back(self):
+        self.until_health(self.one, 200)
+        self.postgres.stop("immediate")
+        self.until_health(self.one, 503)
+        self.postgres.start()
+        self.until_health(self.one, 200)
+        self.until_health(self.two, 200)
+
+    def test_healthz_tells_of_a_database_that_hangs(self):
+        self.until_health(self.one, 200)
+        pids = [int(pid) for pid in self.postgres.sql("select pid from pg_stat_activity where backend_type = 'client backend' "
+                                                      "and pid <> pg_backend_pid()").split()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.until_health(self.one, 503)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        self.until_health(self.one, 200)
 
     def test_a_request_id_repeated_at_the_other_relay_is_a_duplicate(self):
         request_id = new_id()

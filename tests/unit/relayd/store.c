@@ -223,6 +223,22 @@ TEST(one_request_id_of_both_roles_is_two_requests)
     assert_int_equal(second.op.result.version, 3);
 }
 
+TEST(one_request_id_with_two_verbs_is_two_requests)
+{
+    struct box box;
+    struct call update, relinquish;
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    assert_int_equal(box_read(store, &box, box.recipient, NULL), STORE_OK);
+    call_init(&update, STORE_UPDATE, box.id, box.recipient);
+    update.op.request.payload = slice_str("two");
+    assert_int_equal(call_run(store, &update), STORE_OK);
+    call_init(&relinquish, STORE_RELINQUISH, box.id, box.recipient);
+    memcpy(relinquish.request_id, update.request_id, sizeof relinquish.request_id);
+    assert_int_equal(call_run(store, &relinquish), STORE_OK);
+    assert_int_equal(call_run(store, &relinquish), STORE_DUPLICATE);
+    assert_true(box_holds(store, &box, box.initiator, "one"));
+}
+
 TEST(a21_a_version_mismatch_changes_and_remembers_nothing)
 {
     struct box box;
@@ -930,6 +946,7 @@ main(void)
         CASE(an_update_does_not_bind),
         CASE(a2_each_of_the_last_sixteen_requests_is_known_and_the_seventeenth_is_not),
         CASE(one_request_id_of_both_roles_is_two_requests),
+        CASE(one_request_id_with_two_verbs_is_two_requests),
         CASE(a21_a_version_mismatch_changes_and_remembers_nothing),
         CASE(a7_what_the_rights_leave_out_is_denied_to_both_roles),
         CASE(a_payload_past_its_reservation_is_too_large_and_the_last_byte_fits),
