@@ -237,6 +237,14 @@ service_socket(const struct conf *conf, const struct service *service)
     return service->socket != NULL ? service->socket : conf->default_socket;
 }
 
+static const char *
+service_place(const struct conf *conf, const struct service *service)
+{
+    char section[512];
+    snprintf(section, sizeof section, "%s%s", SERVICE_PREFIX, service->name);
+    return where_of(conf, section, NULL);
+}
+
 /* Two services that the same client would match: only the first could ever serve. */
 static gage_rc
 check_overlap(const struct conf *conf, struct gage_err *err)
@@ -247,10 +255,10 @@ check_overlap(const struct conf *conf, struct gage_err *err)
             if (!same_text(service_socket(conf, a), service_socket(conf, b)) || !same_text(a->program, b->program) ||
                 !same_text(a->selinux_context, b->selinux_context))
                 continue;
-            REQUIRE(
-                !a->allow_any_uid && a->euid != b->euid, err, GAGE_E_CONFIG,
-                "[service/%s] hides [service/%s]: same socket, program and uid; give one of them a socket of its own",
-                a->name, b->name);
+            REQUIRE(!a->allow_any_uid && a->euid != b->euid, err, GAGE_E_CONFIG,
+                    "%s: [service/%s] hides [service/%s]: same socket, program and uid; give one of them a socket of "
+                    "its own",
+                    service_place(conf, b), a->name, b->name);
         }
     }
     return GAGE_DONE;

@@ -27,6 +27,19 @@ parsed_free(struct parsed *p)
         ini_config_destroy(p->object);
 }
 
+/* The parser's "Error (5) on line 3: Equal sign is missing." as FILE:LINE: sentence. */
+static gage_rc
+fail_at(const char *path, const char *text, struct gage_err *err)
+{
+    static const char mark[] = " on line ";
+    const char *line = strstr(text, mark), *said = line != NULL ? strstr(line, ": ") : NULL;
+    if (said == NULL)
+        return gage_fail(err, GAGE_E_CONFIG, "%s: %s", path, text);
+    line += sizeof mark - 1;
+    return gage_fail(err, GAGE_E_CONFIG, "%s:%.*s: %s (a line is [section] or key = value)", path, (int)(said - line),
+                     line, said + 2);
+}
+
 static gage_rc
 parse(const char *path, struct parsed *p, struct gage_err *err)
 {
@@ -38,7 +51,7 @@ parse(const char *path, struct parsed *p, struct gage_err *err)
         return GAGE_DONE;
     char **texts = NULL;
     gage_rc rc = ini_config_get_errors(p->object, &texts) == 0 && texts != NULL && texts[0] != NULL
-                     ? gage_fail(err, GAGE_E_CONFIG, "%s: %s", path, texts[0])
+                     ? fail_at(path, texts[0], err)
                      : gage_fail(err, GAGE_E_CONFIG, "%s is not a configuration file ([section], key = value)", path);
     if (texts != NULL)
         ini_config_free_errors(texts);

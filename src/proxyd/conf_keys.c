@@ -286,6 +286,20 @@ is_true(const char *value)
            strcasecmp(value, "on") == 0;
 }
 
+/* What is neither word means no, as gssproxy has it; said, because a slip would silently switch something off. */
+static void
+warn_of_word(struct conf *conf, const char *key, const char *value, const char *where)
+{
+    static const char *const no[] = {"0", "false", "no", "off"};
+    static const char *const words[] = {"yes", "no", "true", "false", "on", "off"};
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (strcasecmp(value, no[i]) == 0)
+            return;
+    const char *near = nearest_word(value, words, sizeof words / sizeof words[0]);
+    conf_warn(conf, "%s: %s = %s is neither yes nor no, and means no%s%s", where, key, value,
+              near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+}
+
 gage_rc
 conf_row_set(struct conf *conf, const struct key_row *row, void *target, const char *value, const char *where,
              struct gage_err *err)
@@ -300,6 +314,8 @@ conf_row_set(struct conf *conf, const struct key_row *row, void *target, const c
         return GAGE_DONE;
     case KEY_BOOL:
         *(bool *)member = is_true(value);
+        if (!*(bool *)member)
+            warn_of_word(conf, row->name, value, where);
         return GAGE_DONE;
     case KEY_INT:
     case KEY_SECONDS:

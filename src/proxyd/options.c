@@ -21,7 +21,7 @@ const char options_help[] =
     "      --syslog-status       log the GSS status of calls\n"
     "      --check               read the configuration, say what is wrong, and end\n"
     "      --print-config        print the configuration in force, with the origin of each value, and end\n"
-    "      --explain             say why a client is served or refused, and what to do, and end (gage doctor --proxy)\n"
+    "      --explain             say why a client is served or refused, and what to do, and end\n"
     "      --for-uid UID         the client that --explain is about (default: who runs this)\n"
     "      --for-program PATH    its executable\n"
     "      --extract-ccache CC   get the credential out of a ticket cache that gssproxy's plugin encrypted\n"

@@ -115,6 +115,33 @@ TEST(unknown_keys_warn_with_line_and_nearest_key)
     conf_unref(&conf);
 }
 
+TEST(each_warning_names_file_and_line_and_what_was_meant)
+{
+    static const struct {
+        const char *text, *words, *meant;
+    } rows[] = {
+        {NFS "trusted = yess\n", "main.conf:4: trusted = yess is neither yes nor no", "yes"},
+        {NFS "mechs2 = krb5\n", "main.conf:4: there is no key mechs2", "mechs"},
+        {"[service/a]\neuid = 0\nmechs = krb5, spnegoo\n", "main.conf:3: mechs: spnegoo is neither", "spnego"},
+        {NFS "[gssprox]\ndebug = yes\n", "main.conf:5: there is no section [gssprox]", "service/NAME"},
+        {"[gssproxy]\nmax_connection = 5\n" NFS, "main.conf:2: there is no key max_connection", "max_connections"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct conf *conf = NULL;
+        write_conf("main.conf", rows[i].text);
+        assert_ok(load(&conf, NULL));
+        assert_int_equal(conf->warning_count, 1);
+        if (strstr(conf->warnings[0], rows[i].words) == NULL || strstr(conf->warnings[0], rows[i].meant) == NULL)
+            fail_msg("%s", conf->warnings[0]);
+        conf_unref(&conf);
+    }
+    write_conf("main.conf", NFS "trusted = off\nimpersonate = False\nkeep_keys = 0\n");
+    struct conf *conf = NULL;
+    assert_ok(load(&conf, NULL));
+    assert_int_equal(conf->warning_count, 0);
+    conf_unref(&conf);
+}
+
 TEST(each_error_names_file_and_line)
 {
     static const struct {
@@ -134,10 +161,11 @@ TEST(each_error_names_file_and_line)
         {NFS "program = /a|b\n", "main.conf:4", "reserved"},
         {NFS "socket = run/x\n", "main.conf:4", "absolute"},
         {NFS "machine_uid = host/x@Y\n", "main.conf:4", "PRINCIPAL:UID"},
-        {NFS "[service/b]\nmechs = krb5\neuid = 0\n", "service/nfs", "hides"},
+        {NFS "[service/b]\nmechs = krb5\neuid = 0\n", "main.conf:5", "hides"},
         {"[service/a]\nmechs = none\neuid = 0\n", "no service", "nothing to serve"},
         {"[gssproxy]\n", "no service", "nothing to serve"},
-        {"mechs krb5\n", "main.conf", "Error"},
+        {"mechs krb5\n", "main.conf:1", "key = value"},
+        {NFS "\n[service/b\n", "main.conf:5", "bracket"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct conf *conf = NULL;
@@ -229,7 +257,8 @@ TEST_MAIN(FOLDER_CASE(reads_the_packaged_configuration),
           FOLDER_CASE(lists_of_mechanisms_and_both_spellings_of_integrity_work),
           FOLDER_CASE(the_first_section_of_a_name_counts_across_files_and_the_first_value_within_one),
           FOLDER_CASE(files_whose_names_do_not_fit_are_not_read),
-          FOLDER_CASE(unknown_keys_warn_with_line_and_nearest_key), FOLDER_CASE(each_error_names_file_and_line),
+          FOLDER_CASE(unknown_keys_warn_with_line_and_nearest_key),
+          FOLDER_CASE(each_warning_names_file_and_line_and_what_was_meant), FOLDER_CASE(each_error_names_file_and_line),
           FOLDER_CASE(every_default_passes_its_own_check_and_is_shown_with_its_origin),
           FOLDER_CASE(the_policy_hash_follows_what_decides_and_nothing_else),
           CASE(user_mode_serves_the_callers_own_uid_and_reads_no_file),
