@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
@@ -316,6 +318,29 @@ expand(struct call *call, const char *value, uid_t uid, gage_buf *out)
     return !out->bad || NO_MEMORY(call);
 }
 
+/* A row with a pattern may lead into a folder that its user can write, and is opened with the daemon's rights: what lies there has to be
+ * that user's own file, or the daemon's, and no link to another's. */
+static bool
+check_users_file(struct call *call, const struct store_row *row, gage_slice expanded, uid_t uid)
+{
+    char path[4096];
+    struct stat st;
+    const uint8_t *slash = expanded.n > 0 ? memchr(expanded.p, '/', expanded.n) : NULL;
+    bool patterned = strstr(row->value, "%U") != NULL || strstr(row->value, "%u") != NULL;
+    size_t n = slash != NULL ? expanded.n - (size_t)(slash - expanded.p) : 0;
+    if (!patterned || n == 0 || n >= sizeof path)
+        return true;
+    memcpy(path, slash, n);
+    path[n] = '\0';
+    if (lstat(path, &st) != 0)
+        return true;
+    if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && (st.st_uid == uid || st.st_uid == 0 || st.st_uid == geteuid()))
+        return true;
+    return status_fail(&call->status, GSS_S_NO_CRED, EPERM,
+                       "%s:%s is not a file of uid %u's: make it a plain file that belongs to that uid", row->key, path,
+                       uid);
+}
+
 bool
 store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store)
 {
@@ -323,6 +348,7 @@ store_expand(struct call *call, const struct cred_spec *spec, struct cred_store 
     for (size_t i = 0; i < s->store_count; i++) {
         AUTO(gage_buf) value = GAGE_BUF(4096);
         if (!expand(call, s->store[i].value, spec->uid, &value) ||
+            !check_users_file(call, &s->store[i], gage_buf_slice(&value), spec->uid) ||
             !store_add(call, store, s->store[i].key, gage_buf_slice(&value)))
             return false;
     }

@@ -136,6 +136,26 @@ class Hostile(unittest.TestCase):
                     self.assertEqual(self.who(first["token"]), OWN)
             self.assertEqual(open(daemon.path("own-ticket"), "rb").read(), before)
 
+    def test_a_link_in_a_users_own_folder_does_not_lead_to_anothers_ticket(self):
+        services = ANY.replace("caches/%U", "home/%U/cc").replace("  cred_store = client_keytab:{keytab}\n", "")
+        source = ("from daemon import Wire\nfrom gssx import KRB5, call, service\nwire = Wire(sys.argv[1])\n"
+                  "print(call(wire, 'init_sec_context', target=service('host@localhost'), mech=KRB5, flags=2)['status'])\n")
+        with Daemon(self.realm, services) as daemon:
+            for uid in (10001, 10002):
+                os.makedirs(daemon.path(f"home/{uid}"), 0o700)
+                os.chown(daemon.path(f"home/{uid}"), uid, uid)
+            self.realm.kinit("bob", "FILE:" + daemon.path("home/10002/cc"))
+            os.chown(daemon.path("home/10002/cc"), 10002, 10002)
+            os.symlink(daemon.path("home/10002/cc"), daemon.path("home/10001/cc"))
+            for uid, works in ((10001, False), (10002, True)):
+                out, err = daemon.python_as(uid, source, daemon.path("any")).communicate(timeout=60)
+                self.assertEqual("'major': 1," in out, works, out + err)
+                self.assertEqual("is not a file of uid 10001's" in out, not works)
+            os.unlink(daemon.path("home/10001/cc"))
+            os.mkfifo(daemon.path("home/10001/cc"))  # would block the daemon where it is opened
+            out, err = daemon.python_as(10001, source, daemon.path("any")).communicate(timeout=60)
+            self.assertIn("is not a file of uid 10001's", out, err)
+
     # ---- impersonation ----
 
     def test_a_trusted_services_other_clients_may_not_impersonate(self):
