@@ -11,6 +11,8 @@
 #include "proxyd/audit.h"
 #include "proxyd/mech.h"
 
+#define GROUPS_ASKED_MAX (1 << 20)
+
 enum { LUCID_INITIATOR = 1, LUCID_RFC4121 = 2, LUCID_ACCEPTOR_SUBKEY = 4 };
 
 static void
@@ -74,13 +76,14 @@ linux_put_creds(gage_buf *buf, uid_t uid, gid_t gid, const gid_t *groups, size_t
     put_host(buf, groups, count * sizeof groups[0]);
 }
 
-/* All groups of the user, the primary included; NULL where memory is short. */
+/* All groups of the user, the primary first; NULL where memory is short or there are too many even to be cut: where getgrouplist(3) has no
+ * room for all, what it leaves in the array is not said, and may be nobody's groups. */
 static gid_t *
 groups_of(const char *user, gid_t primary, int *count)
 {
     gid_t *groups = NULL;
     *count = 256;
-    for (int round = 0; round < 8; round++) {
+    for (int round = 0; round < 16; round++) {
         int room = *count;
         gid_t *grown = realloc(groups, (size_t)room * sizeof *groups);
         if (grown == NULL)
@@ -89,12 +92,8 @@ groups_of(const char *user, gid_t primary, int *count)
         if (getgrouplist(user, primary, groups, count) >= 0)
             return groups;
         *count = *count > room ? *count : room * 2;
-        if (*count > LINUX_GROUPS_MAX)
-            *count = LINUX_GROUPS_MAX;
-        if (room == LINUX_GROUPS_MAX) { /* more than the kernel takes: the first ones */
-            *count = room;
-            return groups;
-        }
+        if (*count > GROUPS_ASKED_MAX)
+            break;
     }
     free(groups);
     return NULL;
@@ -107,7 +106,10 @@ add_user(struct call *call, const struct passwd *user, gssx_options *options)
     int count = 0;
     gid_t *groups = groups_of(user->pw_name, user->pw_gid, &count);
     if (groups == NULL)
-        return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
+        return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "the groups of uid %u do not fit memory",
+                           user->pw_uid);
+    if (count > LINUX_GROUPS_MAX) /* more than the kernel takes: the first ones */
+        count = LINUX_GROUPS_MAX;
     linux_put_creds(&bytes, user->pw_uid, user->pw_gid, groups, (size_t)count);
     free(groups);
     return option_add(options, "linux_creds_v1", gage_buf_slice(&bytes)) ||

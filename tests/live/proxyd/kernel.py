@@ -108,6 +108,30 @@ class Kernel(unittest.TestCase):
             wait_for(lambda: "event=machine_mapped" in daemon.text(), "audit line")
             self.assertIn(f'principal="host/localhost@{REALM}" mapped_uid=0', daemon.text())
 
+    def test_a_name_that_only_looks_like_the_machines_is_not_mapped(self):
+        """Upper case, one component more, one less: other principals."""
+        for principal in ("HOST/localhost", "host/localhost/extra", "host"):
+            self.realm.kadmin(f"add_principal -randkey {principal}\nktadd -k {self.realm.path('impostor')} {principal}")
+            with Daemon(self.realm, NFS) as daemon:
+                creds = gssapi.Credentials(name=gssapi.Name(f"{principal}@{REALM}", gssapi.NameType.kerberos_principal), usage="initiate",
+                                           store={"client_keytab": self.realm.path("impostor"), "ccache": "FILE:" + daemon.path("impostor")})
+                result = self.accept(daemon, self.initiator(creds=creds)[1])
+                self.assertEqual(result["status"]["major"], COMPLETE)
+                self.assertEqual(result["context"]["source"]["display"], f"{principal}@{REALM}".encode())
+                self.assertEqual(find(result["options"], "linux_creds_v1"), [struct.pack("=3i", -1, -1, 0)])
+                self.assertNotIn("event=machine_mapped", daemon.text())
+
+    def test_an_account_in_more_groups_than_the_kernel_takes_gets_the_first_ones(self):
+        groups = list(range(200000, 200000 + 66000))
+        with Daemon(self.realm, NFS) as daemon:
+            daemon.stop()
+            daemon.env.update(self.accounts(daemon.dir, {"root": (0, 0, []), "alice": (70001, 200000, groups)}))
+            daemon.start()
+            value = find(self.accept(daemon, self.initiator()[1])["options"], "linux_creds_v1")[0]
+            uid, gid, count = struct.unpack("=3i", value[:12])
+            self.assertEqual((uid, gid, count, len(value)), (70001, 200000, 65536, 12 + 4 * 65536))
+            self.assertTrue(set(struct.unpack(f"={count}i", value[12:])) <= set(groups))
+
     def test_65500_groups_arrive_over_short_writes(self):
         groups = list(range(100000, 165500))
         with Daemon(self.realm, NFS) as daemon:
