@@ -67,6 +67,7 @@ stdio_open(int *fd, struct stdio **out, struct gage_err *err)
     REQUIRE(pthread_create(&only.writer, NULL, to_output, &only) == 0 &&
                 pthread_create(&only.reader, NULL, from_input, &only) == 0,
             err, GAGE_E_NOMEM, "no threads for standard input and output");
+    pthread_detach(only.reader); /* it may sit in read(2) for ever: nobody waits for it */
     *out = &only;
     return GAGE_DONE;
 }
@@ -74,7 +75,7 @@ stdio_open(int *fd, struct stdio **out, struct gage_err *err)
 gage_rc
 stdio_finish(struct stdio *s, struct gage_err *err)
 {
-    pthread_join(s->writer, NULL); /* the reader may sit in read(2) for ever: the process ends without it */
+    pthread_join(s->writer, NULL);
     if (s->failed != 0)
         return gage_fail_sys(err, GAGE_E_IO, s->failed, "standard output cannot be written");
     return GAGE_DONE;
