@@ -73,6 +73,12 @@ drive_install(struct drive *d, const struct gage_install *install, struct gage_e
         say("the sender sent a \"%.40s\", which this command cannot put in place: refused", install->format);
         return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
     }
-    gage_rc rc = place(d, install, &issue, &why);
+    bool fits = true;
+    gage_rc rc = issue_fits(&issue, install->format, install->content, &fits, &why);
+    if (gage_ok(rc) && !fits) {
+        say("what the sender sent is no certificate for the key made here: refused");
+        return gage_transfer_installed(d->transfer, GAGE_INSTALL_REFUSED, err);
+    }
+    rc = gage_ok(rc) ? place(d, install, &issue, &why) : rc;
     return gage_ok(rc) ? gage_transfer_installed(d->transfer, GAGE_INSTALL_DONE, err) : kept(d, rc, &why, err);
 }

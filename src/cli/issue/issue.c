@@ -190,6 +190,19 @@ issue_installs(const struct issue *issue, const char *format)
     return strcmp(format, "file") == 0 || issue->exec[0] != '\0' || issue->private_key[0] != '\0';
 }
 
+gage_rc
+issue_fits(const struct issue *issue, const char *format, gage_slice certificate, bool *fits, struct gage_err *err)
+{
+    AUTO(gage_buf) theirs = GAGE_BUF(65536);
+    AUTO(gage_buf) ours = GAGE_BUF(65536);
+    *fits = issue->private_key[0] == '\0';
+    if (*fits)
+        return GAGE_DONE;
+    TRY((strcmp(format, ISSUE_SSH) == 0 ? ssh_identify : x509_identify)(issue, certificate, &theirs, &ours, err));
+    *fits = theirs.n > 0 && slice_equal(gage_buf_slice(&theirs), gage_buf_slice(&ours));
+    return GAGE_DONE;
+}
+
 const char *
 issue_default_name(const char *format)
 {

@@ -47,6 +47,9 @@ gage_rc issue_answer(const struct issue *issue, const struct gage_call *call, ga
                      bool *refuse, struct gage_err *err);
 /* Receiver: whether this format's content can be installed here. */
 bool issue_installs(const struct issue *issue, const char *format);
+/* Whether the certificate is for the key that was made here; true where none was. */
+gage_rc issue_fits(const struct issue *issue, const char *format, gage_slice certificate, bool *fits,
+                   struct gage_err *err);
 /* Puts the private key and what else belongs to the certificate beside the place where it will be, and makes out->name the certificate's. Files that
  * are there with the same bytes are fine: an earlier process's. GAGE_E_EXISTS otherwise, unless `force`. */
 gage_rc issue_place(const struct issue *issue, const char *format, bool force, output *out, struct gage_err *err);
@@ -59,6 +62,11 @@ gage_rc ssh_request(struct issue *issue, gage_buf *request, struct gage_err *err
 gage_rc ssh_answer(const struct issue *issue, const struct gage_call *call, gage_buf *answer, bool *refuse,
                    struct gage_err *err);
 gage_rc x509_request(struct issue *issue, gage_buf *request, struct gage_err *err);
+/* Of the certificate, and of our key: the same text exactly where they belong together. */
+gage_rc ssh_identify(const struct issue *issue, gage_slice certificate, gage_buf *theirs, gage_buf *ours,
+                     struct gage_err *err);
+gage_rc x509_identify(const struct issue *issue, gage_slice certificate, gage_buf *theirs, gage_buf *ours,
+                      struct gage_err *err);
 gage_rc x509_answer(const struct issue *issue, const struct gage_call *call, gage_buf *answer, bool *refuse,
                     struct gage_err *err);
 

@@ -82,3 +82,35 @@ ssh_answer(const struct issue *issue, const struct gage_call *call, gage_buf *an
                  err));
     return workshop_read(&w, "key-cert.pub", answer, err);
 }
+
+/* "256 SHA256:... comment (ED25519-CERT)": the second word, of the key itself also for a certificate. */
+static gage_rc
+fingerprint(const char *path, gage_buf *out, struct gage_err *err)
+{
+    int status = 0;
+    gage_slice word;
+    AUTO(gage_buf) text = GAGE_BUF(4096);
+    const char *const argv[] = {"ssh-keygen", "-l", "-f", path, NULL};
+    TRY(program_run(argv, NULL, 0, SLICE_NONE, &text, &status, err));
+    const uint8_t *from = text.n > 0 ? memchr(text.p, ' ', text.n) : NULL;
+    if (status != 0 || from == NULL)
+        return GAGE_DONE; /* nothing equals nothing: the caller demands a text */
+    word = gage_slice_of(from + 1, (size_t)(text.p + text.n - from) - 1);
+    const uint8_t *end = memchr(word.p, ' ', word.n);
+    put_bytes(out, gage_slice_of(word.p, end != NULL ? (size_t)(end - word.p) : word.n));
+    return buf_check(out, err);
+}
+
+gage_rc
+ssh_identify(const struct issue *issue, gage_slice certificate, gage_buf *theirs, gage_buf *ours, struct gage_err *err)
+{
+    char path[PATH_MAX];
+    AUTO(workshop) w = WORKSHOP_CLOSED;
+    TRY(workshop_open(&w, err));
+    TRY(workshop_write(&w, "theirs", certificate, err));
+    TRY(workshop_write(&w, "ours", slice_str(issue->public_key), err));
+    workshop_file(&w, "theirs", path);
+    TRY(fingerprint(path, theirs, err));
+    workshop_file(&w, "ours", path);
+    return fingerprint(path, ours, err);
+}

@@ -80,3 +80,15 @@ x509_answer(const struct issue *issue, const struct gage_call *call, gage_buf *a
                  err));
     return workshop_read(&w, "crt", answer, err);
 }
+
+gage_rc
+x509_identify(const struct issue *issue, gage_slice certificate, gage_buf *theirs, gage_buf *ours, struct gage_err *err)
+{
+    int status = 0;
+    const char *const of_certificate[] = {"openssl", "x509", "-noout", "-pubkey", NULL};
+    const char *const of_key[] = {"openssl", "pkey", "-pubout", NULL};
+    TRY(program_run(of_certificate, NULL, 0, certificate, theirs, &status, err));
+    if (status != 0)
+        buf_reset(theirs);
+    return program_run(of_key, NULL, 0, slice_str(issue->private_key), ours, &status, err);
+}

@@ -202,6 +202,19 @@ class X509(Stage):
         self.assertEqual((done.returncode, finish(share)[0]), (STATUS["E_REFUSED"], STATUS["E_REFUSED"]), done.stderr)
 
 
+class WrongCertificates(Stage):
+    def test_what_is_no_certificate_for_the_key_made_here_is_refused_and_the_sender_told(self):
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self.home / "other")
+        run("ssh-keygen", "-q", "-s", self.home / "ca", "-I", "x", "-n", "alice", self.home / "other.pub")
+        for format, content in (("ssh-certificate", self.home / "other-cert.pub"), ("x509", self.home / "ca.crt"), ("ssh-certificate", "/dev/null"), ("x509", "/dev/null")):
+            with self.subTest(format=format, content=content), Person(self.relay) as receiver:
+                share, link = self.share("--format", format, "--exec", f"cat {content}")
+                done = receiver.run("accept", "--yes", "-", input=link)
+                self.assertEqual((done.returncode, finish(share)[0]), (STATUS["E_IO"], STATUS["E_REFUSED"]), done.stderr)
+                self.assertIn("no certificate for the key made here", done.stderr)
+                self.assertEqual(os.listdir(receiver.work), [])
+
+
 class Exec(Stage):
     def test_any_number_of_rounds(self):
         answers = 'read asked; test "$asked" = "request $GAGE_ROUND" || exit 1; echo "answer $GAGE_ROUND"; test $GAGE_ROUND = 4 || exit 10'
