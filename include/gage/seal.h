@@ -227,8 +227,8 @@ GAGE_API gage_rc gage_unseal(gage_keyring *keyring, const struct gage_unseal_opt
 /* The order that survives a crash at every point: the verified message in a temporary file, synced; gage_once_begin; rename; sync of the folder;
  * gage_once_end. At the next start gage_once_pending finishes what a crash left between them. */
 
-/* Durably notes that the seal is opened and its file on the way (absolute paths). GAGE_E_USED: opened before; GAGE_E_CLOCK: our clock stands
- * more than an hour before the latest use of this keyring. Two copies of a keyring do not see each other's notes. */
+/* Durably notes that the seal is opened and its file on the way (absolute paths). GAGE_E_USED: opened before; GAGE_E_EXPIRED: it may have been, under a
+ * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest use of this keyring. Two copies of a keyring do not see each other's notes. */
 GAGE_API gage_rc gage_once_begin(gage_keyring *keyring, const struct gage_seal_info *info, int64_t max_age, int64_t now,
                                  const char *temporary, const char *target, struct gage_err *err);
 /* Durably: the file is in place. */

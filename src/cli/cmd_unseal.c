@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "cli/commands.h"
 #include "cli/seal/armor.h"
 #include "cli/seal/files.h"
@@ -57,11 +58,14 @@ tell(struct opening *o, const char *file)
     char from[GAGE_NAME_TEXT_MAX], carrier[GAGE_NAME_TEXT_MAX] = "", when[RFC3339_LEN + 1];
     const struct gage_seal_info *info = gage_opener_info(o->opener);
     FILE *to = o->target[0] == '\0' ? stderr : stdout;
+    AUTO(gage_buf) shown = GAGE_BUF(4 * PATH_MAX);
+    put_printable(&shown, slice_str(file)); /* a name that others chose must not move the cursor */
     gage_name_text(info->originator, from);
     rfc3339_format(info->time, when);
     if (info->carrier == GAGE_CARRIER_NAMED)
         gage_name_text(info->carrier_name, carrier);
-    fprintf(to, "%s: from %s (%s), sealed %s, carrier %s%s\n", file, from, info->alias, when,
+    fprintf(to, "%.*s: from %s (%s), sealed %s, carrier %s%s\n", (int)shown.n, (const char *)shown.p, from, info->alias,
+            when,
             info->carrier == GAGE_CARRIER_ANYBODY ? "anybody"
             : info->carrier == GAGE_CARRIER_NAMED ? carrier
                                                   : "who holds the key",

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 static gage_rc
 make_schema(struct keyring *keyring, struct gage_err *err)
@@ -35,14 +35,15 @@ make_schema(struct keyring *keyring, struct gage_err *err)
         "CREATE TABLE IF NOT EXISTS generation(value INTEGER NOT NULL);"
         "INSERT INTO generation SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM generation);"
         /* seals opened with `once`: pending while a file is on its way into place */
-        "CREATE TABLE IF NOT EXISTS once(id BLOB PRIMARY KEY, until INTEGER NOT NULL, temporary TEXT, target TEXT)"
-        " WITHOUT ROWID;"
+        "CREATE TABLE IF NOT EXISTS once(id BLOB PRIMARY KEY, sealed_at INTEGER NOT NULL, until INTEGER NOT NULL,"
+        " temporary TEXT, target TEXT) WITHOUT ROWID;"
         "CREATE INDEX IF NOT EXISTS once_until ON once(until);"
-        "CREATE TABLE IF NOT EXISTS clock(highest INTEGER NOT NULL);"
-        "INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);"
+        /* highest: the latest use; forgotten: the latest sealing time among the entries of `once` that were dropped */
+        "CREATE TABLE IF NOT EXISTS clock(highest INTEGER NOT NULL, forgotten INTEGER NOT NULL);"
+        "INSERT INTO clock SELECT 0, -1 WHERE NOT EXISTS (SELECT 1 FROM clock);"
         "CREATE TABLE IF NOT EXISTS keep(weeks INTEGER NOT NULL);"
         "INSERT INTO keep SELECT 4 WHERE NOT EXISTS (SELECT 1 FROM keep);"
-        "PRAGMA user_version=2; COMMIT",
+        "PRAGMA user_version=3; COMMIT",
         err);
 }
 

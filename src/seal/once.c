@@ -24,18 +24,41 @@ once_check_clock(struct keyring *keyring, int64_t now, struct gage_err *err)
 static gage_rc
 drop_over(struct keyring *keyring, int64_t now, struct gage_err *err)
 {
+    STATEMENT note = NULL;
     STATEMENT s = NULL;
+    TRY(keyring_prepare(
+        keyring,
+        "UPDATE clock SET forgotten = max(forgotten, (SELECT coalesce(max(sealed_at), -1) FROM once WHERE "
+        "until < ?1 AND temporary IS NULL))",
+        &note, err));
+    sqlite3_bind_int64(note, 1, now);
+    TRY(keyring_step_done(keyring, note, err));
     TRY(keyring_prepare(keyring, "DELETE FROM once WHERE until < ?1 AND temporary IS NULL", &s, err));
     sqlite3_bind_int64(s, 1, now);
     return keyring_step_done(keyring, s, err);
 }
 
+/* Entries live as long as the age that was demanded when they were made. Under a longer one a seal could be asked about that has been forgotten. */
 static gage_rc
-insert(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t until, const char *temporary, const char *target,
-       struct gage_err *err)
+check_remembered(struct keyring *keyring, int64_t sealed_at, struct gage_err *err)
+{
+    int64_t forgotten = -1;
+    TRY(keyring_number(keyring, "SELECT forgotten FROM clock", &forgotten, err));
+    REQUIRE(
+        sealed_at > forgotten, err, GAGE_E_EXPIRED,
+        "the seal is from a time of which this keyring has forgotten what it opened, under a shorter age: whether it "
+        "is a repetition cannot be told any more");
+    return GAGE_DONE;
+}
+
+static gage_rc
+insert(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t sealed_at, int64_t until, const char *temporary,
+       const char *target, struct gage_err *err)
 {
     STATEMENT s = NULL;
-    TRY(keyring_prepare(keyring, "INSERT INTO once(id, until, temporary, target) VALUES (?1, ?2, ?3, ?4)", &s, err));
+    TRY(keyring_prepare(
+        keyring, "INSERT INTO once(id, until, temporary, target, sealed_at) VALUES (?1, ?2, ?3, ?4, ?5)", &s, err));
+    sqlite3_bind_int64(s, 5, sealed_at);
     bind_bytes(s, 1, gage_slice_of(id, SEAL_ID_LEN));
     sqlite3_bind_int64(s, 2, until);
     if (temporary != NULL && target != NULL) {
@@ -61,7 +84,9 @@ once_begin(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t seale
     if (gage_ok(rc))
         rc = drop_over(keyring, now, err);
     if (gage_ok(rc))
-        rc = insert(keyring, id, until, temporary, target, err);
+        rc = insert(keyring, id, sealed_at, until, temporary, target, err);
+    if (gage_ok(rc))
+        rc = check_remembered(keyring, sealed_at, err);
     return keyring_finish(keyring, rc, err);
 }
 

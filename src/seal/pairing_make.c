@@ -96,6 +96,8 @@ pairing_make(const struct agreement *agreement, bool initiator, gage_slice self,
     AUTO(pairing_t) p = {.made = now};
     REQUIRE(validity > 0 && validity <= PAIRING_VALIDITY_MAX, err, GAGE_E_USAGE,
             "a pairing lasts from one second to ten years");
+    REQUIRE(now >= 0 && now <= INT64_MAX - PAIRING_VALIDITY_MAX, err, GAGE_E_CLOCK,
+            "the clock shows no time at which a pairing could be made");
     TRY(read_offer(agreement_peer_offer(agreement), &theirs, err));
     uint32_t first = theirs.week < week ? theirs.week : week, last = theirs.week < week ? week : theirs.week;
     REQUIRE(last - first <= 1, err, GAGE_E_MISMATCH,

@@ -93,10 +93,21 @@ move(const char *from, const char *to, bool force)
     return link(from, to) == 0 && unlink(from) == 0 ? 0 : errno;
 }
 
+/* Another process that used the keyring took our file for one that a crash had left, and moved it. */
+static bool
+in_place(const struct place *p)
+{
+    struct stat ours, there;
+    return fstat(p->fd, &ours) == 0 && lstat(p->target, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
 gage_rc
 place_commit(struct place *p, bool force, bool durable, struct gage_err *err)
 {
     int sys = move(p->temporary, p->target, force);
+    if (sys == ENOENT && in_place(p))
+        sys = 0;
     REQUIRE(sys != EEXIST, err, GAGE_E_EXISTS,
             "%.150s exists already: nothing was overwritten; choose another --output, or --force to replace it",
             p->target);

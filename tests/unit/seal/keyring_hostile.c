@@ -310,6 +310,26 @@ TEST(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias)
     keyring_close(&k);
 }
 
+/* Twenty years on, the clock is right and the pairing long over: the others step all the same. A clock that says so of a pairing in force is wrong. */
+TEST(a_pairing_that_is_long_over_keeps_no_other_from_stepping)
+{
+    AUTO(pairing_t) old = {.made = 0};
+    AUTO(pairing_t) young = {.made = 0};
+    int64_t later = NOW + 1100 * (int64_t)WEEK_SECONDS;
+    struct keyring *k = opened(path, true);
+    make(&old, 1);
+    make(&young, 2);
+    young.sending.week = young.receiving.week = week_of(later) - 1;
+    young.until = later + 1000;
+    assert_ok(keyring_add(k, &old, "old", NULL));
+    assert_ok(keyring_add(k, &young, "young", NULL));
+    assert_ok(keyring_step_all(k, later, 0, NULL));
+    assert_false(holds(secret_slice(&young.sending.key)));
+    assert_ok(keyring_expire(k, "old", later + 1000, NULL));
+    assert_code(keyring_step_all(k, later, 0, NULL), GAGE_E_CLOCK);
+    keyring_close(&k);
+}
+
 static bool
 stop_at_first(void *context, const struct keyring_row *row)
 {
@@ -342,4 +362,5 @@ TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(a_keyring_of_another_user_is_refused), IN_FOLDER(a_folder_in_which_others_may_write_is_refused),
           IN_FOLDER(hints_that_others_may_read_or_that_have_a_second_name_are_made_anew),
           IN_FOLDER(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias),
+          IN_FOLDER(a_pairing_that_is_long_over_keeps_no_other_from_stepping),
           IN_FOLDER(a_row_without_a_name_is_damage_and_no_crash))

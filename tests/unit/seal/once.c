@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "seal/keyring_db.h"
 #include "seal/once.h"
 
 #define NOW INT64_C(1795000000)
@@ -53,7 +54,36 @@ TEST(an_entry_lives_as_long_as_its_seal_can_be_opened)
 {
     assert_ok(begin(1, NOW, NOW, NULL, NULL));
     assert_code(begin(1, NOW, NOW + 600 + ONCE_GRACE, NULL, NULL), GAGE_E_USED);
-    assert_ok(begin(1, NOW, NOW + 600 + ONCE_GRACE + 1, NULL, NULL)); /* by then the age refuses it */
+    /* By then the age refuses it; and under a longer age it is not known any more. */
+    assert_code(begin(1, NOW, NOW + 600 + ONCE_GRACE + 1, NULL, NULL), GAGE_E_EXPIRED);
+}
+
+TEST(a_longer_age_than_before_does_not_let_a_forgotten_seal_in_again)
+{
+    uint8_t one[SEAL_ID_LEN] = {1}, two[SEAL_ID_LEN] = {2}, three[SEAL_ID_LEN] = {3};
+    assert_ok(once_begin(keyring, one, NOW, 60, NOW, NULL, NULL, NULL));
+    assert_ok(once_begin(keyring, two, NOW + 1000, 60, NOW + 1000, NULL, NULL, NULL)); /* drops the first */
+    assert_code(once_begin(keyring, one, NOW, 86400, NOW + 1001, NULL, NULL, NULL), GAGE_E_EXPIRED);
+    assert_ok(once_begin(keyring, three, NOW + 1, 86400, NOW + 1001, NULL, NULL, NULL));
+    assert_code(once_begin(keyring, three, NOW + 1, 86400, NOW + 80000, NULL, NULL, NULL), GAGE_E_USED);
+}
+
+static bool
+count(void *context, int64_t *rows)
+{
+    return gage_ok(keyring_number(context, "SELECT count(*) FROM once", rows, NULL));
+}
+
+/* However many seals a peer sends: what cannot be opened any more is not remembered. */
+TEST(what_is_remembered_is_bounded_by_the_age)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < 300; i++) {
+        uint8_t id[SEAL_ID_LEN] = {(uint8_t)i, (uint8_t)(i >> 8), 9};
+        int64_t now = NOW + i * 100;
+        assert_ok(once_begin(keyring, id, now, 600, now, NULL, NULL, NULL));
+        assert_true(count(keyring, &rows) && rows <= (600 + ONCE_GRACE) / 100 + 1);
+    }
 }
 
 TEST(a_clock_set_back_refuses_everything)
@@ -99,11 +129,12 @@ TEST(what_a_crash_left_is_told_until_it_is_done_and_stays_used)
     assert_ok(once_pending(keyring, note, seen, NULL));
     assert_ok(once_pending(keyring, note, seen, NULL)); /* not finished: told again, and never dropped while pending */
     assert_string_equal(seen, "/tmp/a>/b/tmp/!>/e/tmp/!>/e");
-    assert_ok(begin(4, NOW, NOW + 100000, NULL, NULL));
+    assert_ok(begin(4, NOW + 100000, NOW + 100000, NULL, NULL));
     assert_code(begin(3, NOW, NOW + 100000, NULL, NULL), GAGE_E_USED);
 }
 
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 TEST_MAIN(IN_FOLDER(the_second_time_is_refused), IN_FOLDER(an_entry_lives_as_long_as_its_seal_can_be_opened),
-          IN_FOLDER(a_clock_set_back_refuses_everything), IN_FOLDER(an_age_is_needed),
-          IN_FOLDER(what_a_crash_left_is_told_until_it_is_done_and_stays_used))
+          IN_FOLDER(a_longer_age_than_before_does_not_let_a_forgotten_seal_in_again),
+          IN_FOLDER(what_is_remembered_is_bounded_by_the_age), IN_FOLDER(a_clock_set_back_refuses_everything),
+          IN_FOLDER(an_age_is_needed), IN_FOLDER(what_a_crash_left_is_told_until_it_is_done_and_stays_used))
