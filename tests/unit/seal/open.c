@@ -57,6 +57,7 @@ tear_down(void **state)
     struct world *w = *state;
     pairing_cleanup(&w->alice);
     pairing_cleanup(&w->bob);
+    sealer_cleanup(&w->sealer);
     gage_buf_free(&w->seal);
     gage_buf_free(&w->out);
     free(w);
@@ -67,6 +68,7 @@ static void
 seal_at(struct world *w, const struct pairing *from, struct seal_carrier carrier, int64_t now, gage_slice message)
 {
     buf_reset(&w->seal);
+    sealer_cleanup(&w->sealer);
     assert_ok(sealer_begin(&w->sealer, from, &carrier, &gage_system_rng, now, &w->seal, NULL));
     assert_ok(sealer_put(&w->sealer, message, &w->seal));
     assert_ok(sealer_end(&w->sealer, &w->seal));
@@ -183,6 +185,7 @@ a_sender_whose_week_has_begun_is_understood_and_an_expired_pairing_is_not(void *
     w->bob.until = NOW;
     assert_code(bob_opens(w, (struct open_policy){0}, next_week - 10), GAGE_E_PAIRING_OVER);
     w->alice.until = NOW;
+    sealer_cleanup(&w->sealer);
     assert_code(sealer_begin(&w->sealer, &w->alice, &anybody, &gage_system_rng, NOW, &w->seal, NULL),
                 GAGE_E_PAIRING_OVER);
 }
