@@ -38,11 +38,9 @@ give(gage_buf *from, gss_buffer_t to)
 {
     if (to == NULL)
         return;
-    to->length = from->n;
-    to->value = malloc(from->n + 1);
-    if (to->value == NULL)
-        to->length = 0;
-    else if (from->n > 0)
+    to->value = from->n > 0 ? malloc(from->n) : NULL; /* RFC 2744 section 3.2: an empty buffer holds nothing to release */
+    to->length = to->value != NULL ? from->n : 0;
+    if (to->value != NULL)
         memcpy(to->value, from->p, from->n);
 }
 
