@@ -38,7 +38,8 @@ give(gage_buf *from, gss_buffer_t to)
 {
     if (to == NULL)
         return;
-    to->value = from->n > 0 ? malloc(from->n) : NULL; /* RFC 2744 section 3.2: an empty buffer holds nothing to release */
+    to->value =
+        from->n > 0 ? malloc(from->n) : NULL; /* RFC 2744 section 3.2: an empty buffer holds nothing to release */
     to->length = to->value != NULL ? from->n : 0;
     if (to->value != NULL)
         memcpy(to->value, from->p, from->n);
