@@ -1,8 +1,8 @@
 /* Seals through the public calls, over contexts of real mechanisms. */
 #include "live/seal/parties.h"
 
+#include <pthread.h>
 #include <stdlib.h>
-#include <threads.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -377,7 +377,7 @@ struct job {
     gage_slice common;
 };
 
-static int
+static void *
 work(void *context)
 {
     struct job *job = context;
@@ -395,23 +395,23 @@ work(void *context)
     gage_rc rc = gage_unseal(job->w->bob, &once, now_s(), job->common, &out, NULL, NULL);
     job->repeated = rc.code == GAGE_E_USED;
     job->failures += !gage_ok(rc) && rc.code != GAGE_E_USED;
-    return 0;
+    return NULL;
 }
 
 static void
 threads_share_keyrings_and_exactly_one_opens_a_seal_once(void **state)
 {
     WORLD;
-    thrd_t threads[THREADS];
+    pthread_t threads[THREADS];
     struct job jobs[THREADS];
     int failures = 0, repeated = 0;
     seal_for_bob(w, NULL);
     for (int i = 0; i < THREADS; i++) {
         jobs[i] = (struct job){.w = w, .common = gage_buf_slice(&w->sealed)};
-        assert_int_equal(thrd_create(&threads[i], work, &jobs[i]), thrd_success);
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &jobs[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
-        thrd_join(threads[i], NULL);
+        pthread_join(threads[i], NULL);
         failures += jobs[i].failures;
         repeated += jobs[i].repeated;
     }
