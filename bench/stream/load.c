@@ -47,12 +47,21 @@ loopback(const char *port)
     return at;
 }
 
+/* What the system's congestion control does to the two ends would be taken for the tunnel's. */
+static int
+unpaced_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    return fd;
+}
+
 static int
 dial(const char *port)
 {
     struct sockaddr_in at = loopback(port);
     const int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = unpaced_socket();
     if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) != 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -114,7 +123,7 @@ serve(const char *port)
     struct sockaddr_in at = loopback(port);
     struct epoll_event events[EVENTS], event = {.events = EPOLLIN};
     const int on = 1;
-    int listener = socket(AF_INET, SOCK_STREAM, 0), loop = epoll_create1(0);
+    int listener = unpaced_socket(), loop = epoll_create1(0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 1024) != 0)
         die("listen");

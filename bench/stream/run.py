@@ -1,9 +1,10 @@
-"""Measures gage's tunnel beside stunnel (TLS 1.3, AES-256-GCM) and raw TCP, in one run on loopback, and prints ratios.
+"""Measures gage's tunnel beside stunnel (TLS 1.3, AES-256-GCM) and raw TCP, in one run on loopback, and prints ratios with their bars.
 
-usage: /usr/bin/python3 bench/stream/run.py [--quick] [throughput|ping|open|memory ...]      (after script/build; needs what `script/deps test` installs)
+usage: /usr/bin/python3 bench/stream/run.py [--quick] [throughput|wrap|ping|open|memory ...]    (after script/build; needs what `script/deps test` installs)
 
-Two sidecars, one on each side, as in use: client -> sidecar -> sidecar -> server. Kerberos from a private realm. Repetitions of the
-contestants alternate; figures are medians. CPU is that of both sidecars.
+Two sidecars, one on each side, as in use: client -> sidecar -> sidecar -> server. Kerberos from a private realm, and `gage forward` as it
+is shipped. The contestants take turns, round by round; a figure is the median of the rounds, a ratio the median of the rounds' ratios. CPU
+is that of both sidecars. Every step has a time limit. Exit status 1 where a bar is missed or a step did not end.
 """
 import os
 import pathlib
@@ -19,18 +20,45 @@ from realm import Realm, free_port  # noqa: E402
 
 PREFIX = pathlib.Path(os.environ.get("GAGE_PREFIX", ROOT / "build/root"))
 LOAD = ROOT / "build/obj/bench/bench_stream_load"
+WRAP = ROOT / "build/obj/bench/bench_stream_wrap"
 QUICK = "--quick" in sys.argv
-PARTS = [a for a in sys.argv[1:] if not a.startswith("--")] or ["throughput", "ping", "open", "memory"]
+PARTS = [a for a in sys.argv[1:] if not a.startswith("--")] or ["throughput", "wrap", "ping", "open", "memory"]
 TICK = os.sysconf("SC_CLK_TCK")
-PUSH = (1 << 30) if QUICK else (4 << 30)
-PUSH_SLOW = 1 << 28
-ROUNDS = 3 if QUICK else 5
+STEP_S = 20  # seconds a step may take
+END = time.monotonic() + (58 if QUICK else 145)
+MIB = 1 << 20
+PUSH, PUSH_WRAP = ((512 if QUICK else 1024) * MIB, 96 * MIB)
+ROUNDS = 3 if QUICK else 7
+PINGS = 2000
+OPENS = 300
+HELD = 1000
+
+failures = []
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def patience():
+    left = min(STEP_S, END - time.monotonic())
+    if left <= 0:
+        raise TimeoutError("the time for the whole run is over")
+    return left
+
+
+def judge(what, ratio, bar, at_least):
+    """One line: the figures, the ratio, its bar and whether it is reached."""
+    good = ratio >= bar if at_least else ratio <= bar
+    if not good:
+        failures.append(what)
+    say(f"{what}: {ratio:.2f} (bar: {'at least' if at_least else 'at most'} {bar}) {'reached' if good else 'MISSED'}")
 
 
 class Process:
-    def __init__(self, *command, env=None, stderr=None):
+    def __init__(self, *command, env=None):
         self.p = subprocess.Popen(list(map(str, command)), env=env, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=stderr or subprocess.DEVNULL)
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def cpu(self):
         fields = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
@@ -45,7 +73,7 @@ class Process:
     def stop(self):
         self.p.terminate()
         try:
-            self.p.wait(15)
+            self.p.wait(12)
         except subprocess.TimeoutExpired:
             self.p.kill()
             self.p.wait()
@@ -58,19 +86,25 @@ def wait_port(port):
             if s.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise RuntimeError(f"nothing listens on {port}")
+    raise TimeoutError(f"nothing listens on {port}")
 
 
-def load(*arguments):
-    return float(subprocess.run([LOAD, *map(str, arguments)], check=True, capture_output=True, text=True).stdout)
+def load(tunnel, what, *arguments):
+    words = [LOAD, what, tunnel.port, *arguments]
+    try:
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=patience())
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"{tunnel.name}: {what} {' '.join(map(str, arguments))} did not end in time") from None
+    if done.returncode != 0:
+        raise RuntimeError(f"{tunnel.name}: {what}: {done.stderr.strip()}")
+    return float(done.stdout)
 
 
 class Tunnel:
     """Client-side port -> sidecar -> sidecar -> server; an empty list of sidecars is raw TCP."""
-    sidecars = ()
 
-    def __init__(self, name, port):
-        self.name, self.port = name, port
+    def __init__(self, name, port, *sidecars):
+        self.name, self.port, self.sidecars = name, port, sidecars
 
     def cpu(self):
         return sum(s.cpu() for s in self.sidecars)
@@ -82,142 +116,200 @@ class Tunnel:
 
 def gage(name, realm, server, *options):
     near, far = free_port(), free_port()
-    t = Tunnel(name, near)
     binary = PREFIX / "bin/gage"
     common = ("--max-connections", 4000, "--max-handshakes", 4000, *options)
-    t.sidecars = (
-        Process(binary, "forward", "--protect", "local", "--allow", "alice", *common, f"127.0.0.1:{far}",
-                f"127.0.0.1:{server}", env=realm.env),
-        Process(binary, "forward", "--target", "gage@localhost", *common, f"127.0.0.1:{near}", f"127.0.0.1:{far}",
-                env=realm.env))
-    wait_port(near)
+    t = Tunnel(name, near, Process(binary, "forward", "--protect", "local", "--allow", "alice", *common,
+                                   f"127.0.0.1:{far}", f"127.0.0.1:{server}", env=realm.env),
+               Process(binary, "forward", "--target", "gage@localhost", *common, f"127.0.0.1:{near}",
+                       f"127.0.0.1:{far}", env=realm.env))
     wait_port(far)
+    wait_port(near)
     return t
 
 
-def stunnel(folder, server):
+STUNNEL = """foreground = yes
+pid =
+debug = {debug}
+sslVersion = TLSv1.3
+ciphersuites = TLS_AES_256_GCM_SHA384
+socket = l:TCP_NODELAY=1
+socket = r:TCP_NODELAY=1
+{more}
+"""
+
+
+def stunnel(name, folder, server, debug="err", more=""):
+    """stunnel with its defaults but for the protocol, the cipher and TCP_NODELAY; the client verifies no certificate, as is its default."""
     near, far = free_port(), free_port()
     key, cert = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"], check=True, capture_output=True)
-    head = ("foreground = yes\npid =\ndebug = 3\nsslVersion = TLSv1.3\nciphersuites = TLS_AES_256_GCM_SHA384\n"
-            "socket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n")
-    (folder / "far.conf").write_text(head + f"[far]\naccept = 127.0.0.1:{far}\nconnect = 127.0.0.1:{server}\n"
-                                     f"cert = {cert}\nkey = {key}\n")
-    (folder / "near.conf").write_text(head + f"[near]\nclient = yes\naccept = 127.0.0.1:{near}\n"
-                                      f"connect = 127.0.0.1:{far}\n")
-    t = Tunnel("stunnel", near)
-    t.sidecars = (Process("/usr/bin/stunnel4", folder / "far.conf"), Process("/usr/bin/stunnel4", folder / "near.conf"))
+    if not key.exists():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"], check=True,
+                       capture_output=True)
+    head = STUNNEL.format(debug=debug, more=more)
+    files = folder / f"{far}.conf", folder / f"{near}.conf"
+    files[0].write_text(head + f"[far]\naccept = 127.0.0.1:{far}\nconnect = 127.0.0.1:{server}\ncert = {cert}\nkey = {key}\n")
+    files[1].write_text(head + f"[near]\nclient = yes\naccept = 127.0.0.1:{near}\nconnect = 127.0.0.1:{far}\n")
+    t = Tunnel(name, near, *(Process("/usr/bin/stunnel4", f) for f in files))
     wait_port(far)
     wait_port(near)
     return t
+
+
+# ---- measuring ----
+
+class Figures:
+    """Rounds of rows, one number a contestant."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def median(self, name):
+        return statistics.median(row[name] for row in self.rows)
+
+    def ratio(self, name, to):
+        return statistics.median(row[name] / row[to] for row in self.rows if row[to])
+
+
+def take_turns(contestants, measure, rounds=ROUNDS):
+    rows = []
+    for i in range(rounds):
+        turn = contestants[i % len(contestants):] + contestants[:i % len(contestants)]
+        rows.append({t.name: measure(t) for t in turn})
+    return Figures(rows)
 
 
 def push(tunnel, size):
+    """MB/s and CPU seconds a GB."""
     before = tunnel.cpu()
-    seconds = load("push", tunnel.port, size)
+    seconds = load(tunnel, "push", size)
     time.sleep(0.05)
     return size / seconds / 1e6, (tunnel.cpu() - before) / (size / 1e9)
 
 
-def throughput(tunnels):
-    results = {t.name: [] for t in tunnels}
+def apart(pairs):
+    """Two tables of a table of pairs."""
+    return [Figures([{name: pair[i] for name, pair in row.items()} for row in pairs.rows]) for i in (0, 1)]
+
+
+def measure_throughput(raw, tls, aead):
+    chosen = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    say(f"congestion control: stunnel uses the system's, which is {chosen}; gage forward and both ends of the load use reno on loopback")
+    speed, cpu = apart(take_turns([raw, tls, aead], lambda t: push(t, PUSH)))
+    for t in (raw, tls, aead):
+        say(f"{t.name:12} {speed.median(t.name):6.0f} MB/s {cpu.median(t.name):6.2f} CPU-s/GB")
+    judge("throughput, aead to stunnel", speed.ratio(aead.name, tls.name), 1.6, True)
+    judge("CPU a byte, aead to stunnel", cpu.ratio(aead.name, tls.name), 0.7, False)
+
+
+def wrap_itself(realm):
+    """MB/s of gss_wrap alone, gss_unwrap alone, both at once with nothing between."""
+    return list(map(float, realm.run(WRAP, "gage@localhost", str(PUSH_WRAP // MIB), timeout=patience()).split()))
+
+
+def measure_wrap(realm, wrap):
+    rows = []
     for _ in range(ROUNDS):
-        for t in tunnels:
-            results[t.name].append(push(t, PUSH_SLOW if "wrap" in t.name else PUSH))
-    return {name: (statistics.median(r[0] for r in rows), statistics.median(r[1] for r in rows))
-            for name, rows in results.items()}
+        alone = wrap_itself(realm)
+        speed, cpu = push(wrap, PUSH_WRAP)
+        rows.append({"wrap": alone[0], "unwrap": alone[1], "both": alone[2], "tunnel": speed, "cpu": cpu})
+    f = Figures(rows)
+    say(f"gss_wrap itself, 64 KiB: {f.median('wrap'):.0f} MB/s; gss_unwrap {f.median('unwrap'):.0f}; both at once in two threads "
+        f"{f.median('both'):.0f}; gage wrap {f.median('tunnel'):.0f} MB/s, {f.median('cpu'):.2f} CPU-s/GB")
+    judge("throughput, wrap to both at once", f.ratio("tunnel", "both"), 0.9, True)
 
 
-def repeat(tunnels, *arguments):
-    results = {t.name: [] for t in tunnels}
-    for _ in range(ROUNDS):
-        for t in tunnels:
-            results[t.name].append(load(arguments[0], t.port, *arguments[1:]))
-    return {name: statistics.median(rows) for name, rows in results.items()}
+def measure_ping(raw, tls, aead):
+    f = take_turns([raw, tls, aead], lambda t: load(t, "ping", PINGS), ROUNDS + 2)
+    say("round trip of 64 bytes: " + ", ".join(f"{t.name} {f.median(t.name) / 1000:.1f} us" for t in (raw, tls, aead)))
+    judge("round trip, aead to stunnel", f.ratio(aead.name, tls.name), 1, False)
 
 
-def memory(tunnel, connections):
-    holder = subprocess.Popen([LOAD, "hold", str(tunnel.port), str(connections)], stdin=subprocess.PIPE,
+def resumed(folder, server):
+    """How many of 20 connections in a row stunnel resumes, by its own log."""
+    log = folder / "stunnel.log"
+    t = stunnel("stunnel", folder, server, "info", f"output = {log}")
+    try:
+        load(t, "open", 20, 1)
+        time.sleep(0.2)
+        return log.read_text().count("TLS connected: previous session reused")
+    finally:
+        t.stop()
+
+
+def measure_open(folder, server, tls, aead):
+    full = stunnel("stunnel, full handshakes", folder, server, more="sessionResume = no")
+    try:
+        say(f"new connections: stunnel as it is by default resumes TLS sessions ({resumed(folder, server)} of 20 here); "
+            "gage authenticates both sides anew each time")
+        for threads in (1, 4):
+            f = take_turns([tls, full, aead], lambda t: load(t, "open", OPENS, threads), ROUNDS + 2)
+            clients = f"{threads} client{'s' * (threads > 1)}"
+            say(f"new connections/s, {clients}: " + ", ".join(f"{t.name} {f.median(t.name):.0f}" for t in (tls, full, aead)))
+            judge(f"new connections/s, {clients}, aead to stunnel", f.ratio(aead.name, tls.name), 1, True)
+            say(f"    to stunnel with full handshakes: {f.ratio(aead.name, full.name):.2f}")
+    finally:
+        full.stop()
+
+
+def held_memory(tunnel):
+    holder = subprocess.Popen([LOAD, "hold", str(tunnel.port), str(HELD)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline().strip() == "held"
-    found = [s.memory() for s in tunnel.sidecars]
-    holder.stdin.close()
-    holder.wait()
-    return found
+    try:
+        import select
+        if not select.select([holder.stdout], [], [], patience())[0] or holder.stdout.readline().strip() != "held":
+            raise TimeoutError(f"{tunnel.name}: {HELD} connections did not come about")
+        return [s.memory() for s in tunnel.sidecars]
+    finally:
+        holder.kill()
+        holder.communicate()
 
 
-def wrap_allows(realm):
-    """MB/s of gss_wrap and gss_unwrap themselves, 64 KiB at a time, on one core each side: what a wrap tunnel cannot exceed."""
-    script = """
-import gssapi, time
-name = gssapi.Name("gage@localhost", gssapi.NameType.hostbased_service)
-i = gssapi.SecurityContext(name=name, usage="initiate")
-a = gssapi.SecurityContext(usage="accept")
-t = a.step(i.step()); i.step(t)
-data, n = bytes(65536), 1500
-start = time.perf_counter()
-for _ in range(n):
-    w = i.wrap(data, True)
-wrap = time.perf_counter() - start
-i = gssapi.SecurityContext(name=name, usage="initiate"); a = gssapi.SecurityContext(usage="accept")
-t = a.step(i.step()); i.step(t)
-tokens = [i.wrap(data, True).message for _ in range(400)]
-start = time.perf_counter()
-for w in tokens:
-    a.unwrap(w)
-unwrap = (time.perf_counter() - start) * n / 400
-print(n * 65536 / max(wrap, unwrap) / 1e6)
-"""
-    return float(realm.run("/usr/bin/python3", "-c", script))
+def measure_memory(tls, aead):
+    found = {t.name: held_memory(t) for t in (tls, aead)}
+    for name, each in found.items():
+        say(f"{HELD} connections, {name}: " + " and ".join(f"{m:.1f} MB" for m in each) + " resident (server side, client side)")
+    judge(f"MB for {HELD} connections, the larger side", max(found[aead.name]), 40, False)
+
+
+def run(part, things):
+    folder, realm, server, raw, tls, aead, wrap = things
+    if part == "throughput":
+        measure_throughput(raw, tls, aead)
+    elif part == "wrap":
+        measure_wrap(realm, wrap)
+    elif part == "ping":
+        measure_ping(raw, tls, aead)
+    elif part == "open":
+        measure_open(folder, server, tls, aead)
+    elif part == "memory":
+        measure_memory(tls, aead)
+    else:
+        raise ValueError(f"no part is called {part}")
 
 
 def main():
     import resource
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with Realm() as realm, tempfile.TemporaryDirectory() as folder:
-        server = free_port()
-        processes = [Process(LOAD, "serve", server)]
+        folder, server = pathlib.Path(folder), free_port()
+        running = [Process(LOAD, "serve", server)]
         try:
             wait_port(server)
-            raw = Tunnel("raw TCP", server)
-            tls = stunnel(pathlib.Path(folder), server)
-            aead = gage("gage aead", realm, server)
-            wrap = gage("gage wrap", realm, server, "--records", "wrap")
-            processes += [tls, aead, wrap]
-            report(realm, raw, tls, aead, wrap)
+            running.append(stunnel("stunnel", folder, server))
+            running.append(gage("gage aead", realm, server))
+            running.append(gage("gage wrap", realm, server, "--records", "wrap"))
+            for part in PARTS:
+                try:
+                    run(part, (folder, realm, server, Tunnel("raw TCP", server), *running[1:]))
+                except (TimeoutError, subprocess.TimeoutExpired, RuntimeError) as e:
+                    failures.append(part)
+                    say(f"{part}: NOT MEASURED: {e}")
         finally:
-            for p in processes:
+            for p in running:
                 p.stop()
+    say(f"{len(failures)} of the bars missed: {'; '.join(failures)}" if failures else "every bar is reached")
+    return 1 if failures else 0
 
 
-def report(realm, raw, tls, aead, wrap):
-    if "throughput" in PARTS:
-        report_throughput(realm, raw, tls, aead, wrap)
-    if "ping" in PARTS:
-        rtt = repeat([raw, tls, aead], "ping", 5000)
-        print("round trip of 64 bytes: " + ", ".join(f"{n} {v / 1000:.1f} us" for n, v in rtt.items())
-              + f"; gage/stunnel {rtt['gage aead'] / rtt['stunnel']:.2f}")
-    for threads in (1, 4) if "open" in PARTS else ():
-        rate = repeat([tls, aead], "open", 400, threads)
-        print(f"new connections/s, {threads} client{'s' * (threads > 1)}: "
-              + ", ".join(f"{n} {v:.0f}" for n, v in rate.items())
-              + f"; gage/stunnel {rate['gage aead'] / rate['stunnel']:.2f}")
-    for t in (tls, aead) if "memory" in PARTS else ():
-        near = memory(t, 1000)
-        print(f"1,000 connections, {t.name}: " + " and ".join(f"{m:.1f} MB" for m in near)
-              + " resident (server side, client side)")
-
-
-def report_throughput(realm, raw, tls, aead, wrap):
-    speed = throughput([raw, tls, aead, wrap])
-    base = speed["stunnel"]
-    print(f"{'':12} {'MB/s':>8} {'/stunnel':>9} {'CPU-s/GB':>9} {'/stunnel':>9}")
-    for name, (rate, cpu) in speed.items():
-        print(f"{name:12} {rate:8.0f} {rate / base[0]:9.2f} {cpu:9.2f} {cpu / base[1] if base[1] else 0:9.2f}")
-    allowed = wrap_allows(realm)
-    print(f"gss_wrap itself, 64 KiB, one core a side: {allowed:.0f} MB/s; the wrap tunnel reaches "
-          f"{speed['gage wrap'][0] / allowed:.2f} of it")
-
-
-main()
+sys.exit(main())

@@ -15,7 +15,16 @@
 #include "base/file.h"
 
 #define BACKLOG 1024
-#define LOCAL_QUEUE (128 * 1024)
+#define LOCAL_SEND_QUEUE (384 * 1024)
+#define LOCAL_RECEIVE_QUEUE (512 * 1024)
+
+static bool
+is_loopback(const struct sockaddr *at)
+{
+    if (at->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)at)->sin_addr.s_addr) >> 24 == 127;
+    return at->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)at)->sin6_addr);
+}
 
 /* Whether the other end is a process of this machine. */
 static bool
@@ -23,11 +32,25 @@ is_local(int fd)
 {
     struct sockaddr_storage at;
     socklen_t len = sizeof at;
-    if (getpeername(fd, (struct sockaddr *)&at, &len) != 0)
-        return false;
-    if (at.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&at)->sin_addr.s_addr) >> 24 == 127;
-    return at.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&at)->sin6_addr);
+    return getpeername(fd, (struct sockaddr *)&at, &len) == 0 && is_loopback((struct sockaddr *)&at);
+}
+
+/* Nothing on the way within a machine can be congested. Where the system's choice paces what it sends (BBR), its timers alone cost a
+ * third of the CPU time of a transfer (bench/stream); Reno does not, and every kernel has it. Takes effect before the connection stands. */
+static void
+do_not_pace(int fd)
+{
+    static const char reno[] = "reno";
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof reno - 1);
+}
+
+int
+address_socket(const struct sockaddr *at)
+{
+    int fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && is_loopback(at))
+        do_not_pace(fd);
+    return fd;
 }
 
 static gage_rc
@@ -114,14 +137,16 @@ address_source(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_
 void
 address_tune(int fd)
 {
-    const int on = 1, queue = LOCAL_QUEUE;
+    const int on = 1, send = LOCAL_SEND_QUEUE, receive = LOCAL_RECEIVE_QUEUE;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* refused by unix sockets, which have no delay */
-    /* Between two processes of one machine a long queue gives nothing, and its bytes have left the cache when they are read
-     * (bench/stream: a tenth of the CPU time). Across a network the kernel sizes it by the round trip. */
-    if (is_local(fd))
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &queue, sizeof queue);
+    /* Between two processes of one machine a queue of more than two turns gives nothing, and its bytes have left the cache when they are
+     * read; with less than two turns one side waits for the other (bench/stream). Across a network the kernel sizes them by the round trip. */
+    if (is_local(fd)) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof send);
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive);
+    }
 }
 
 /* A unix socket that nobody answers at was left behind by a process that died. */
@@ -141,7 +166,7 @@ address_listen(const struct address *address, int *fd, struct gage_err *err)
     const struct sockaddr *at = (const struct sockaddr *)&address->found[0].at;
     char text[ADDRESS_TEXT_MAX];
     const int on = 1, off = 0;
-    AUTO(gage_fd) made = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    AUTO(gage_fd) made = address_socket(at); /* accepted connections inherit what it is set to */
     address_text(at, address->found[0].len, text);
     if (made < 0)
         return gage_fail_sys(err, GAGE_E_IO, errno, "no socket for %s", text);

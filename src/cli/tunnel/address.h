@@ -29,10 +29,13 @@ void address_text(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TE
 /* Where connections are counted together: the address without its port, of IPv6 the network of 64 bits (one host has all of it). */
 void address_source(const struct sockaddr *at, socklen_t len, char text[ADDRESS_TEXT_MAX]);
 
+/* A non-blocking stream socket to connect to, or listen at, this address; -1 with errno. */
+int address_socket(const struct sockaddr *at);
+
 /* A listening, non-blocking socket at the first address found; a stale unix socket is replaced. */
 gage_rc address_listen(const struct address *address, int *fd, struct gage_err *err);
 
-/* Settings that every stream socket of ours has: non-blocking, close-on-exec, no Nagle delay, a short queue to a peer on this machine. */
+/* Settings that every stream socket of ours has: non-blocking, close-on-exec, no Nagle delay, short queues to a peer on this machine. */
 void address_tune(int fd);
 
 #endif

@@ -12,7 +12,7 @@
 /* One read of the application: this many records' worth, each with room for its frame around it. */
 #define SLOTS 4
 /* One read of the wire, after the beginning of a frame that was kept. */
-#define WIRE_READ (256 * 1024)
+#define WIRE_READ (4 * GAGE_STREAM_FRAME_MAX)
 #define SLICES_MAX 64
 /* More than one read can make. */
 #define PENDING_MAX (1024 * 1024)
@@ -235,6 +235,7 @@ digest(struct tunnel *t, uint8_t *bytes, size_t n, struct gage_err *err)
             TRY(deliver(t, pieces, &count, err));
         t->bytes_in += step.data.n;
         t->wire.read_ended |= step.ended;
+        t->frame_n = step.used > 0 ? step.used : t->frame_n;
         bytes += step.used;
         n -= step.used;
     }
@@ -268,11 +269,19 @@ pump_fin(struct tunnel *t, struct gage_err *err)
     return GAGE_DONE;
 }
 
+/* How much to read: up to where a frame of the last one's length would end, so that in a bulk transfer no half one has to be kept. */
+static size_t
+room_for_whole_frames(const struct tunnel *t, size_t before)
+{
+    size_t whole = t->frame_n > 0 ? WIRE_READ / t->frame_n * t->frame_n : 0;
+    return whole > before ? whole - before : sizeof in_bytes - before;
+}
+
 gage_rc
 pump_from_wire(struct tunnel *t, struct gage_err *err)
 {
     size_t before = take_kept(t);
-    ssize_t n = read(t->wire.fd, in_bytes + before, sizeof in_bytes - before);
+    ssize_t n = read(t->wire.fd, in_bytes + before, room_for_whole_frames(t, before));
     if (n > 0)
         return digest(t, in_bytes, before + (size_t)n, err);
     int sys = errno;

@@ -154,7 +154,7 @@ connect_application(struct service *s, struct tunnel *t, struct gage_err *err)
     const struct sockaddr *at = (const struct sockaddr *)&s->application_at.found[0].at;
     for (size_t i = 0; i < s->application_at.n; i++) {
         at = (const struct sockaddr *)&s->application_at.found[i].at;
-        AUTO(gage_fd) fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        AUTO(gage_fd) fd = address_socket(at);
         if (fd < 0)
             break;
         bool done = connect(fd, at, s->application_at.found[i].len) == 0;

@@ -157,7 +157,7 @@ try_next(struct tunnel *t, int sys, struct gage_err *err)
         size_t i = t->wire_next++;
         const struct sockaddr *at = (const struct sockaddr *)&t->wire_to->found[i].at;
         socklen_t len = t->wire_to->found[i].len;
-        int fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int fd = address_socket(at);
         if (fd < 0)
             return gage_fail_sys(err, GAGE_E_IO, errno, "no socket");
         address_text(at, len, t->peer_at);

@@ -53,8 +53,8 @@ struct tunnel {
     const struct address *wire_to; /* connecting: what to try */
     size_t wire_next;
     uint8_t *kept; /* from the wire: the beginning of a frame, or frames that the application has no room for yet */
-    size_t kept_n;
-    bool starved; /* of what is kept the stream can take nothing: it needs more bytes, or a GSS step */
+    size_t kept_n, frame_n; /* ... and the length of the last whole frame */
+    bool starved;           /* of what is kept the stream can take nothing: it needs more bytes, or a GSS step */
     struct event *timer;
     bool working, dead, announced, end_made;
     bool fin;                                   /* the transport ended; whether the stream did is another question */
