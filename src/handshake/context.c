@@ -9,10 +9,12 @@ demand_complete(const struct handshake *handshake, struct gage_err *err)
     return GAGE_DONE;
 }
 
-/* Takes back what a failed call appended. */
+/* What every call ends with that appends to `out`: all of it, or nothing. */
 static gage_rc
-all_or_nothing(gage_rc rc, gage_buf *out, size_t before)
+settle(gage_rc rc, gage_buf *out, size_t before, struct gage_err *err)
 {
+    if (gage_ok(rc))
+        rc = buf_check(out, err);
     if (!gage_ok(rc) && out->n > before) {
         gage_wipe(out->p + before, out->n - before);
         out->n = before;
@@ -27,32 +29,30 @@ handshake_step(struct handshake *handshake, gage_slice in, gage_buf *out, struct
     REQUIRE(!handshake->complete, err, GAGE_E_STATE, "a context token came for an established context");
     REQUIRE(in.n <= HANDSHAKE_TOKEN_MAX, err, GAGE_E_LIMIT, "a context token of more than %u bytes",
             HANDSHAKE_TOKEN_MAX);
-    gage_rc rc = handshake->ops->step(handshake, in, out, err);
-    if (gage_ok(rc))
-        rc = buf_check(out, err);
-    return all_or_nothing(rc, out, before);
+    return settle(handshake->ops->step(handshake, in, out, err), out, before, err);
+}
+
+/* A message of an established context, in either direction. */
+static gage_rc
+message(struct handshake *handshake,
+        gage_rc (*operation)(struct handshake *, gage_slice, gage_buf *, struct gage_err *), gage_slice in,
+        gage_buf *out, struct gage_err *err)
+{
+    size_t before = out->n;
+    TRY(demand_complete(handshake, err));
+    return settle(operation(handshake, in, out, err), out, before, err);
 }
 
 gage_rc
 handshake_wrap(struct handshake *handshake, gage_slice text, gage_buf *out, struct gage_err *err)
 {
-    size_t before = out->n;
-    TRY(demand_complete(handshake, err));
-    gage_rc rc = handshake->ops->wrap(handshake, text, out, err);
-    if (gage_ok(rc))
-        rc = buf_check(out, err);
-    return all_or_nothing(rc, out, before);
+    return message(handshake, handshake->ops->wrap, text, out, err);
 }
 
 gage_rc
 handshake_unwrap(struct handshake *handshake, gage_slice token, gage_buf *out, struct gage_err *err)
 {
-    size_t before = out->n;
-    TRY(demand_complete(handshake, err));
-    gage_rc rc = handshake->ops->unwrap(handshake, token, out, err);
-    if (gage_ok(rc))
-        rc = buf_check(out, err);
-    return all_or_nothing(rc, out, before);
+    return message(handshake, handshake->ops->unwrap, token, out, err);
 }
 
 gage_rc
@@ -68,17 +68,14 @@ handshake_save(struct handshake *handshake, gage_buf *out, struct gage_err *err)
     size_t before = out->n;
     REQUIRE(handshake->complete || handshake->mechanism->half_open_export, err, GAGE_E_UNSUPPORTED,
             "the mechanism %s cannot store a context that is not finished", handshake->mechanism->name);
-    gage_rc rc = handshake->ops->save(handshake, out, err);
-    if (gage_ok(rc))
-        rc = buf_check(out, err);
-    return all_or_nothing(rc, out, before);
+    return settle(handshake->ops->save(handshake, out, err), out, before, err);
 }
 
 gage_rc
 handshake_end(struct handshake *handshake, gage_buf *out, struct gage_err *err)
 {
     size_t before = out->n;
-    return all_or_nothing(handshake->ops->end(handshake, out, err), out, before);
+    return settle(handshake->ops->end(handshake, out, err), out, before, err);
 }
 
 gage_rc

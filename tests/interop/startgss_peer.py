@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -138,6 +139,59 @@ class Peer(unittest.TestCase):
             startgss.Agreement.__init__ = real
         g.wait_log("somebody between us changed it")
         g.wait_log("GAGE_E_MISMATCH")
+
+
+    def between(self, port, edit):
+        """A man in the middle: the port of one who passes everything on, but for the first line of each direction, which edit(line, towards) gives."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def pass_on(source, sink, towards):
+            line = b""
+            while not line.endswith(b"\n"):
+                line += source.recv(1)
+            sink.sendall(edit(line, towards))
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+        def guard(*arguments):
+            try:
+                pass_on(*arguments)
+            except OSError:
+                pass
+
+        def serve():
+            near, _ = listener.accept()
+            far = connect(port)
+            for s in (near, far):
+                self.addCleanup(s.close)
+            for ends in ((near, far, "gage"), (far, near, "peer")):
+                threading.Thread(target=guard, args=ends, daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1]
+
+    def test_an_edited_line_is_found_by_both_ends_and_both_name_it(self):
+        for edited in ("gage", "peer"):
+            for role in ("initiator", "acceptor"):
+                with self.subTest(f"the line towards {edited}, the peer as {role}"):
+                    options = ("--allow", "alice") if role == "initiator" else ("--role", "initiator", "--target", "gage@localhost")
+                    g = self.listen(*options)
+
+                    def edit(line, towards):  # another number of the same role
+                        return b"STARTGSS %d\n" % (int(line[9:]) ^ 1) if towards == edited else line
+                    with self.assertRaisesRegex(startgss.Failed, "another transcript"):
+                        self.stream(connect(self.between(g.port, edit)), role=role)
+                    g.wait_log("GAGE_E_MISMATCH")
+                    g.wait_log("somebody between us changed it")
+
+    def test_numbers_edited_into_one_role_fail_before_any_token(self):
+        g = self.listen("--allow", "alice")
+        port = self.between(g.port, lambda line, towards: b"STARTGSS %d\n" % ((3 << 30) + 5) if towards == "gage" else line)
+        with self.assertRaises(startgss.Failed):
+            self.stream(connect(port), role="initiator")
+        g.wait_log("GAGE_E_STATE")
+        g.wait_log("insist on being the acceptor")
 
 
 class Vectors(unittest.TestCase):
