@@ -246,6 +246,12 @@ put_printable(gage_buf *buf, gage_slice text)
 {
     size_t length;
     for (; text.n > 0; text = gage_slice_of(text.p + length, text.n - length)) {
+        for (length = 0; length < text.n && text.p[length] >= 0x20 && text.p[length] < 0x7f; length++)
+            continue;
+        if (length > 0) { /* a run of ASCII goes as one */
+            put_bytes(buf, gage_slice_of(text.p, length));
+            continue;
+        }
         if (is_printable(utf8_next(text, &length)))
             put_bytes(buf, gage_slice_of(text.p, length));
         else

@@ -34,10 +34,12 @@ put_quoted(gage_buf *line, const char *text)
     AUTO(gage_buf) clean = GAGE_BUF(512);
     put_printable(&clean, gage_slice_of(text, strnlen(text, 500)));
     put_u8(line, '"');
-    for (size_t i = 0; i < clean.n; i++) {
+    for (size_t i = 0, run; i < clean.n; i += run) {
         if (clean.p[i] == '"' || clean.p[i] == '\\')
             put_u8(line, '\\');
-        put_u8(line, clean.p[i]);
+        for (run = 1; i + run < clean.n && clean.p[i + run] != '"' && clean.p[i + run] != '\\'; run++)
+            continue;
+        put_bytes(line, gage_slice_of(clean.p + i, run));
     }
     put_u8(line, '"');
 }

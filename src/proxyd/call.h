@@ -22,12 +22,14 @@ struct peer {
 
 struct warm_pool;
 struct context_table;
+struct known_names;
 
 /* What all calls share. */
 struct engine {
     struct vault *vault;
     struct warm_pool *warm;
     struct context_table *contexts;
+    struct known_names *known;
 };
 
 struct call {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxyd/cred.h"
+#include "proxyd/known.h"
 #include "proxyd/linux.h"
 #include "proxyd/mech.h"
 #include "proxyd/procs.h"
@@ -44,6 +45,21 @@ read_forms(struct call *call, const gssx_call_ctx *ctx, struct wanted_forms *for
 
 /* ---- what is told of a context ---- */
 
+/* Where the names of a context come from: the memory of its ticket, else what accepting gave and the context itself. */
+struct naming {
+    bool keyed, known;
+    uint8_t key[SHA256_LEN];
+    gssx_name source, target; /* where known */
+    gss_name_t accepted;      /* the source, borrowed; none: the context is asked */
+};
+
+static void
+naming_free(struct naming *n)
+{
+    xdr_free(GSSX_XDR(gssx_name), &n->source);
+    xdr_free(GSSX_XDR(gssx_name), &n->target);
+}
+
 static bool
 put_name(struct call *call, gss_name_t name, bool lucid, gssx_name *to)
 {
@@ -54,15 +70,34 @@ put_name(struct call *call, gss_name_t name, bool lucid, gssx_name *to)
     return !lucid || gssx_put(&to->exported_composite_name, SLICE_NONE); /* the kernel has no use for it */
 }
 
+static bool
+put_names(struct call *call, struct naming *naming, gss_name_t source, gss_name_t target, bool lucid, gssx_ctx *to)
+{
+    if (naming->known) {
+        to->src_name = naming->source;
+        to->targ_name = naming->target;
+        memset(&naming->source, 0, sizeof naming->source);
+        memset(&naming->target, 0, sizeof naming->target);
+        return true;
+    }
+    if (!put_name(call, source, lucid, &to->src_name) || !put_name(call, target, lucid, &to->targ_name))
+        return false;
+    if (naming->keyed && source != GSS_C_NO_NAME && target != GSS_C_NO_NAME)
+        known_put(call->engine->known, naming->key, &to->src_name, &to->targ_name);
+    return true;
+}
+
 /* Fills what gss_inquire_context says. A half-open context may know nothing yet. */
 static bool
-describe(struct call *call, gss_ctx_id_t ctx, bool half_open, bool lucid, gssx_ctx *to)
+describe(struct call *call, gss_ctx_id_t ctx, bool half_open, bool lucid, struct naming *naming, gssx_ctx *to)
 {
+    bool ask_source = !naming->known && naming->accepted == GSS_C_NO_NAME;
     AUTO(gss_name_t) source = GSS_C_NO_NAME, target = GSS_C_NO_NAME;
     OM_uint32 minor, major, lifetime = 0, flags = 0;
     gss_OID mech = GSS_C_NO_OID;
     int local = 0, open = 0;
-    major = gss_inquire_context(&minor, ctx, &source, &target, &lifetime, &mech, &flags, &local, &open);
+    major = gss_inquire_context(&minor, ctx, ask_source ? &source : NULL, naming->known ? NULL : &target, &lifetime,
+                                &mech, &flags, &local, &open);
     if (GSS_ERROR(major))
         return half_open || status_set(&call->status, major, minor, GSS_C_NO_OID);
     to->lifetime = lifetime;
@@ -73,13 +108,13 @@ describe(struct call *call, gss_ctx_id_t ctx, bool half_open, bool lucid, gssx_c
         return NO_MEMORY(call);
     if (half_open)
         return true;
-    return put_name(call, source, lucid, &to->src_name) && put_name(call, target, lucid, &to->targ_name);
+    return put_names(call, naming, ask_source ? source : naming->accepted, target, lucid, to);
 }
 
 /* Hands the context on: to the kernel's form, or to state and exported token. Consumes it in any case. */
 static bool
 give_context(struct call *call, struct live_context *live, bool half_open, bool lucid, gss_const_OID mech,
-             bool initiator, gssx_ctx **out)
+             bool initiator, struct naming *naming, gssx_ctx **out)
 {
     gssx_ctx *to = calloc(1, sizeof *to);
     *out = to;
@@ -88,7 +123,7 @@ give_context(struct call *call, struct live_context *live, bool half_open, bool 
         return NO_MEMORY(call);
     }
     to->locally_initiated = initiator;
-    bool good = describe(call, live->ctx, half_open, lucid, to);
+    bool good = describe(call, live->ctx, half_open, lucid, naming, to);
     if (good && to->mech.octet_string_len == 0)
         good = gssx_put(&to->mech, oid_slice(mech));
     if (!good || (lucid && !half_open)) {
@@ -198,7 +233,8 @@ init_leg(struct call *call, gssx_arg_init_sec_context *arg, gss_OID mech, bool l
     if (!good)
         return false;
     struct gss_status outcome = call->status;
-    if (!give_context(call, live, outcome.major != GSS_S_COMPLETE, lucid, mech, true, &res->context_handle))
+    struct naming naming = {0};
+    if (!give_context(call, live, outcome.major != GSS_S_COMPLETE, lucid, mech, true, &naming, &res->context_handle))
         return false;
     if (sync)
         sync_back(call, &use, before, &res->options);
@@ -229,6 +265,7 @@ proc_init_sec_context(struct call *call, gssx_arg_init_sec_context *arg, gssx_re
 
 /* What gss_accept_sec_context gave beside context and token. */
 struct accepted {
+    bool want_source;
     gss_name_t source;
     gss_OID mech;
     OM_uint32 flags;
@@ -253,7 +290,7 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
         bindings_from_gssx(arg->input_cb, &bindings);
     OM_uint32 minor, major;
     major = gss_accept_sec_context(&minor, &live->ctx, use->cred, &input,
-                                   arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS, &a->source, &a->mech,
+                                   arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS, a->want_source ? &a->source : NULL, &a->mech,
                                    token, &a->flags, NULL, arg->ret_deleg_cred ? &a->delegated : NULL);
     gss_const_OID mech = a->mech != GSS_C_NO_OID          ? a->mech
                          : call->service->mech_count == 1 ? &call->service->mechs[0]
@@ -286,6 +323,18 @@ accept_extras(struct call *call, const struct wanted_forms *forms, struct accept
     return cred_export_to_gssx(call, a->delegated, res->delegated_cred_handle);
 }
 
+/* Finds out whether the token's ticket is one whose names are known. */
+static void
+begin_naming(struct call *call, const gssx_arg_accept_sec_context *arg, const struct wanted_forms *forms,
+             struct naming *naming)
+{
+    gage_slice handle = arg->cred_handle != NULL ? gssx_slice(&arg->cred_handle->cred_handle_reference) : SLICE_NONE;
+    naming->keyed = !forms->lucid && arg->context_handle == NULL &&
+                    known_key(call, handle, gssx_slice(&arg->input_token), naming->key);
+    naming->known =
+        naming->keyed && known_get(call->engine->known, naming->key, &naming->source, &naming->target);
+}
+
 static bool
 accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wanted_forms *forms,
            struct live_context *live, gssx_res_accept_sec_context *res)
@@ -293,8 +342,11 @@ accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wan
     AUTO(cred_use) use = {0};
     AUTO(gss_owned_buffer) token = GSS_C_EMPTY_BUFFER;
     __attribute__((cleanup(accepted_free))) struct accepted a = {0};
+    __attribute__((cleanup(naming_free))) struct naming naming = {0};
     if (!cred_begin_call(call, arg->cred_handle, GSS_C_ACCEPT, GSS_C_NO_OID, &use))
         return false;
+    begin_naming(call, arg, forms, &naming);
+    a.want_source = !naming.known || forms->linux_creds;
     bool good = accept_token(call, arg, &use, live, &token, &a);
     if ((good || token.length > 0) && !put_token(call, &token, &res->output_token))
         return false;
@@ -304,7 +356,8 @@ accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wan
     bool half_open = outcome.major != GSS_S_COMPLETE;
     if (!half_open && !accept_extras(call, forms, &a, res))
         return false;
-    if (!give_context(call, live, half_open, forms->lucid, a.mech, false, &res->context_handle))
+    naming.accepted = half_open ? GSS_C_NO_NAME : a.source;
+    if (!give_context(call, live, half_open, forms->lucid, a.mech, false, &naming, &res->context_handle))
         return false;
     show_source(call, &res->context_handle->src_name);
     return status_set(&call->status, outcome.major, outcome.minor, a.mech);

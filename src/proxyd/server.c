@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "proxyd/audit.h"
 #include "proxyd/contexts.h"
+#include "proxyd/known.h"
 #include "proxyd/metrics.h"
 #include "proxyd/warm.h"
 
@@ -57,8 +58,9 @@ server_init(struct server *s, const char *state_dir, struct gage_err *err)
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     s->engine.warm = warm_new();
     s->engine.contexts = contexts_new();
+    s->engine.known = known_new();
     s->last_activity_ms = now_ms();
-    REQUIRE(s->slots != NULL && s->engine.warm != NULL && s->engine.contexts != NULL, err, GAGE_E_NOMEM,
+    REQUIRE(s->slots != NULL && s->engine.warm != NULL && s->engine.contexts != NULL && s->engine.known != NULL, err, GAGE_E_NOMEM,
             "out of memory");
     if (s->epoll < 0)
         return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot make an epoll set");

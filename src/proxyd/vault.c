@@ -21,8 +21,21 @@ struct vault_key {
     gage_secret secret;
 };
 
+/* A client sends the same credential handle with each call: the last ones that opened are kept with what was in them, and a handle is one
+ * of them only if every byte of it and of its associated data is the same. */
+#define KEPT 64
+#define KEPT_PAYLOAD_MAX 512
+struct kept {
+    gage_buf sealed; /* associated data and ciphertext; empty: none */
+    gage_buf payload;
+};
+
+#define DERIVERS 8
 struct vault {
     pthread_rwlock_t lock;
+    pthread_mutex_t kept_lock;
+    struct kept kept[KEPT];
+    struct hkdf derivers[DERIVERS]; /* each in one thread's hands at a time */
     char *path;                  /* NULL: keys live in memory only */
     struct vault_key keys[KEYS]; /* newest first */
     size_t count;
@@ -98,6 +111,17 @@ refresh(struct vault *v, int64_t now, struct gage_err *err)
     return write_keys(v, err);
 }
 
+static void
+forget_kept(struct vault *v)
+{
+    pthread_mutex_lock(&v->kept_lock);
+    for (size_t i = 0; i < KEPT; i++) {
+        gage_buf_free(&v->kept[i].sealed);
+        gage_buf_free(&v->kept[i].payload);
+    }
+    pthread_mutex_unlock(&v->kept_lock);
+}
+
 gage_rc
 vault_rotate(struct vault *v, int64_t now, struct gage_err *err)
 {
@@ -109,6 +133,7 @@ vault_rotate(struct vault *v, int64_t now, struct gage_err *err)
     }
     pthread_rwlock_wrlock(&v->lock);
     gage_rc rc = refresh(v, now, err);
+    forget_kept(v); /* a key may have ended */
     pthread_rwlock_unlock(&v->lock);
     return rc;
 }
@@ -119,6 +144,9 @@ vault_open(const char *folder, int64_t now, struct vault **out, struct gage_err 
     struct vault *v = calloc(1, sizeof *v);
     REQUIRE(v != NULL, err, GAGE_E_NOMEM, "out of memory");
     pthread_rwlock_init(&v->lock, NULL);
+    pthread_mutex_init(&v->kept_lock, NULL);
+    for (size_t i = 0; i < KEPT; i++)
+        v->kept[i] = (struct kept){GAGE_BUF(2048), GAGE_BUF(KEPT_PAYLOAD_MAX)};
     gage_rc rc = GAGE_DONE;
     if (folder != NULL) {
         if (mkdir(folder, 0755) == 0) /* the default socket may stand in it; the keys have a mode of their own */
@@ -144,19 +172,55 @@ vault_close(struct vault **vault)
     *vault = NULL;
     if (v == NULL)
         return;
+    forget_kept(v);
+    for (size_t i = 0; i < DERIVERS; i++)
+        hkdf_cleanup(&v->derivers[i]);
     pthread_rwlock_destroy(&v->lock);
+    pthread_mutex_destroy(&v->kept_lock);
     free(v->path);
     gage_wipe(v, sizeof *v);
     free(v);
 }
 
+/* A deriver of the caller's own: one of the kept ones where one is free. */
+static gage_rc
+take_deriver(struct vault *v, struct hkdf *hkdf)
+{
+    for (size_t i = 0; i < DERIVERS; i++) {
+        hkdf->ctx = __atomic_exchange_n(&v->derivers[i].ctx, NULL, __ATOMIC_ACQ_REL);
+        if (hkdf->ctx != NULL)
+            return GAGE_DONE;
+    }
+    return hkdf_init(hkdf);
+}
+
+static void
+give_deriver(struct vault *v, struct hkdf *hkdf)
+{
+    for (size_t i = 0; i < DERIVERS && hkdf->ctx != NULL; i++) {
+        EVP_MAC_CTX *none = NULL;
+        if (__atomic_compare_exchange_n(&v->derivers[i].ctx, &none, hkdf->ctx, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return;
+    }
+    hkdf_cleanup(hkdf);
+}
+
 /* The key of one handle. */
 static gage_rc
-derive(gage_slice master, gage_slice salt, gage_secret *key)
+derive(struct vault *v, gage_slice master, gage_slice salt, gage_secret *key)
 {
+    static const char label[] = "gage handle 1";
+    const gage_slice info = SLICE_LITERAL(label);
     AUTO(gage_secret) prk = {0};
-    TRY(hkdf_extract(salt, master, &prk));
-    return hkdf_expand_secret(secret_slice(&prk), SLICE_LITERAL("gage handle 1"), KEY_LEN, key);
+    struct hkdf hkdf;
+    TRY(take_deriver(v, &hkdf));
+    gage_rc rc = hkdf_extract_in(&hkdf, salt, master, &prk);
+    if (gage_ok(rc))
+        rc = hkdf_expand_in(&hkdf, secret_slice(&prk), &info, 1, key->b, KEY_LEN);
+    key->n = gage_ok(rc) ? KEY_LEN : 0;
+    give_deriver(v, &hkdf);
+    return rc;
 }
 
 /* Associated data: the clear header, then whom it is for. */
@@ -185,7 +249,7 @@ vault_seal(struct vault *v, enum handle_kind kind, const struct handle_scope *sc
     TRY(rng_fill(&gage_system_rng, salt, sizeof salt));
     pthread_rwlock_rdlock(&v->lock);
     uint32_t id = v->keys[0].id;
-    gage_rc rc = derive(secret_slice(&v->keys[0].secret), SLICE_OF(salt), &key);
+    gage_rc rc = derive(v, secret_slice(&v->keys[0].secret), SLICE_OF(salt), &key);
     pthread_rwlock_unlock(&v->lock);
     TRY(rc);
     put_u8(&header, FORMAT);
@@ -208,9 +272,62 @@ key_of(struct vault *v, uint32_t id, gage_slice salt, gage_secret *key)
     pthread_rwlock_rdlock(&v->lock);
     for (size_t i = 0; i < v->count; i++)
         if (v->keys[i].id == id)
-            rc = derive(secret_slice(&v->keys[i].secret), salt, key);
+            rc = derive(v, secret_slice(&v->keys[i].secret), salt, key);
     pthread_rwlock_unlock(&v->lock);
     return rc;
+}
+
+static struct kept *
+kept_of(struct vault *v, gage_slice salt)
+{
+    return &v->kept[salt.p[0] % KEPT];
+}
+
+/* Appends the payload of a handle that opened before. */
+static bool
+recall(struct vault *v, gage_slice salt, gage_slice aad, gage_slice sealed, gage_buf *payload)
+{
+    pthread_mutex_lock(&v->kept_lock);
+    const struct kept *k = kept_of(v, salt);
+    bool same = k->sealed.n > 0 && k->sealed.n == aad.n + sealed.n &&
+                slice_equal_ct(gage_slice_of(k->sealed.p, aad.n), aad) &&
+                slice_equal_ct(gage_slice_of(k->sealed.p + aad.n, sealed.n), sealed);
+    if (same)
+        put_bytes(payload, gage_buf_slice(&k->payload));
+    pthread_mutex_unlock(&v->kept_lock);
+    return same && !payload->bad;
+}
+
+static bool
+has_key(const struct vault *v, uint32_t id)
+{
+    return v->keys[0].id == id || (v->count > 1 && v->keys[1].id == id);
+}
+
+static void
+remember(struct vault *v, uint32_t id, gage_slice salt, gage_slice aad, gage_slice sealed, gage_slice payload)
+{
+    pthread_rwlock_rdlock(&v->lock);
+    pthread_mutex_lock(&v->kept_lock);
+    struct kept *k = kept_of(v, salt);
+    buf_reset(&k->sealed);
+    buf_reset(&k->payload);
+    put_bytes(&k->sealed, aad);
+    put_bytes(&k->sealed, sealed);
+    put_bytes(&k->payload, payload);
+    if (k->sealed.bad || k->payload.bad || !has_key(v, id)) /* the key may have ended meanwhile */
+        buf_reset(&k->sealed);
+    pthread_mutex_unlock(&v->kept_lock);
+    pthread_rwlock_unlock(&v->lock);
+}
+
+static gage_rc
+open_sealed(struct vault *v, uint32_t id, gage_slice salt, gage_slice aad, gage_slice sealed, gage_buf *payload)
+{
+    AUTO(gage_secret) key = {0};
+    TRY(key_of(v, id, salt, &key));
+    gage_rc rc = gcm_open_once(secret_slice(&key), zero_iv, aad, sealed, payload);
+    return gage_ok(rc) || rc.code == GAGE_E_NOMEM ? rc : gage_rc_of(GAGE_E_AUTH);
 }
 
 gage_rc
@@ -218,7 +335,6 @@ vault_unseal(struct vault *v, enum handle_kind kind, const struct handle_scope *
              gage_buf *payload)
 {
     AUTO(gage_buf) aad = GAGE_BUF(2048);
-    AUTO(gage_secret) key = {0};
     struct reader r = read_from(handle);
     uint8_t format = get_u8(&r);
     uint8_t made_kind = get_u8(&r);
@@ -229,11 +345,14 @@ vault_unseal(struct vault *v, enum handle_kind kind, const struct handle_scope *
     gage_slice sealed = get_rest(&r);
     if (!read_ok(&r) || format != FORMAT || made_kind != (uint8_t)kind)
         return gage_rc_of(GAGE_E_AUTH);
-    TRY(key_of(v, id, salt, &key));
     put_context(&aad, gage_slice_of(handle.p, handle.n - sealed.n), scope);
     TRY(buf_check(&aad, NULL));
-    gage_rc rc = gcm_open_once(secret_slice(&key), zero_iv, gage_buf_slice(&aad), sealed, payload);
-    if (!gage_ok(rc))
-        return rc.code == GAGE_E_NOMEM ? rc : gage_rc_of(GAGE_E_AUTH);
+    size_t start = payload->n;
+    if (kind != HANDLE_CRED || !recall(v, salt, gage_buf_slice(&aad), sealed, payload)) {
+        TRY(open_sealed(v, id, salt, gage_buf_slice(&aad), sealed, payload));
+        size_t n = payload->n - start;
+        if (kind == HANDLE_CRED && n <= KEPT_PAYLOAD_MAX && sealed.n <= KEPT_PAYLOAD_MAX + GCM_TAG_LEN)
+            remember(v, id, salt, gage_buf_slice(&aad), sealed, gage_slice_of(payload->p + start, n));
+    }
     return expires != 0 && now >= expires ? gage_rc_of(GAGE_E_EXPIRED) : GAGE_DONE;
 }
