@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -7,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "proxyd/metrics.h"
@@ -20,6 +22,8 @@
 #define MAX_REQUESTS_UNMATCHED 4
 #define OUT_MAX (16u << 20)  /* unread replies of one connection; past it the connection is closed */
 #define OUT_PAUSE (1u << 20) /* unread replies past which it is not read */
+#define AHEAD 16384          /* bytes read at once where a record may begin */
+#define BODY_WAIT_NS 20000 /* for a body whose header came alone: the packaged plugin writes them one after the other */
 
 void
 conn_unref(struct conn *c)
@@ -28,6 +32,7 @@ conn_unref(struct conn *c)
         return;
     close(c->fd);
     record_cleanup(&c->in);
+    gage_buf_free(&c->rest);
     gage_buf_free(&c->out);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -111,6 +116,7 @@ enter(struct server *s, struct conn *c)
         if (c->gate != NULL)
             __atomic_add_fetch(&c->gate->connections, 1, __ATOMIC_RELAXED);
         c->max_requests = service != NULL ? service->max_requests : MAX_REQUESTS_UNMATCHED;
+        c->pipelines = service != NULL && service->kernel_nfsd;
         c->key = (uint64_t)(++s->conn_serial & UINT32_MAX) << 32 | (uint32_t)c->fd;
         s->slots[c->fd] = c;
         c->next = s->conns;
@@ -149,6 +155,7 @@ conn_new(struct server *s, int fd, const char *socket)
     c->fd = fd;
     c->refs = 1;
     c->out = GAGE_BUF(OUT_MAX);
+    c->rest = GAGE_BUF(AHEAD);
     c->last_active = now_ms();
     snprintf(c->socket, sizeof c->socket, "%s", socket);
     record_init(&c->in);
@@ -202,18 +209,26 @@ over_share(const struct conn *c)
            __atomic_load_n(&c->account->bytes, __ATOMIC_RELAXED) >= __atomic_load_n(&s->limit_bytes, __ATOMIC_RELAXED);
 }
 
+/* Whether it may begin another request. */
+static bool
+may_read(const struct conn *c)
+{
+    return !over_share(c) && c->in_flight < c->max_requests && c->out.n - c->sent < OUT_PAUSE;
+}
+
 static void
 arm(struct conn *c)
 {
     if (c->dead)
         return;
     size_t unread = c->out.n - c->sent;
+    c->held = false;
     c->stalled = over_share(c);
     if (c->stalled)
         __atomic_store_n(&c->account->stalled, true, __ATOMIC_RELAXED);
     struct epoll_event event = {.events = EPOLLONESHOT, .data.u64 = c->key};
     if (!c->stalled && c->in_flight < c->max_requests && unread < OUT_PAUSE)
-        event.events |= EPOLLIN | EPOLLRDHUP;
+        event.events |= EPOLLIN | EPOLLRDHUP | (c->rest.n > 0 ? EPOLLOUT : 0); /* with bytes at hand: at once */
     if (unread > 0)
         event.events |= EPOLLOUT;
     epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
@@ -235,28 +250,135 @@ flush(struct conn *c)
     return true;
 }
 
+static bool
+bad_message(const struct conn *c, const struct gage_err *err)
+{
+    COUNT(messages_bad_total);
+    LOG(&ev_bad_message, F_INT("uid", c->peer.uid), F_INT("pid", c->peer.pid), F_ERR(err));
+    return false;
+}
+
+/* Puts bytes into the record until it is whole or they are used up; *used says how many it took. */
+static bool
+feed(struct conn *c, gage_slice bytes, size_t *used)
+{
+    struct gage_err err;
+    uint8_t *to;
+    for (*used = 0; *used < bytes.n && !c->in.complete;) {
+        size_t n = record_want(&c->in, &to);
+        if (n == 0)
+            return false;
+        n = n < bytes.n - *used ? n : bytes.n - *used;
+        memcpy(to, bytes.p + *used, n);
+        *used += n;
+        if (!gage_ok(record_got(&c->in, n, &err)))
+            return bad_message(c, &err);
+    }
+    return true;
+}
+
+enum arrival { ARRIVED, NOTHING_YET, ENDED };
+
+static enum arrival
+receive(int fd, uint8_t *to, size_t room, size_t *n)
+{
+    ssize_t got = room > 0 ? recv(fd, to, room, MSG_DONTWAIT) : 0;
+    *n = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        return ARRIVED;
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? NOTHING_YET : ENDED;
+}
+
+/* Where a header may begin: as much as there is, what is beyond the record is kept for the next. */
+static enum arrival
+read_ahead(struct conn *c)
+{
+    static _Thread_local uint8_t bytes[AHEAD];
+    size_t n, used;
+    enum arrival arrival = receive(c->fd, bytes, sizeof bytes, &n);
+    if (arrival != ARRIVED)
+        return arrival;
+    bool good = feed(c, gage_slice_of(bytes, n), &used);
+    if (good)
+        put_bytes(&c->rest, gage_slice_of(bytes + used, n - used));
+    gage_wipe(bytes, n);
+    return good && !c->rest.bad ? ARRIVED : ENDED;
+}
+
+/* A microsecond or so in which the other half of a core gets on. */
+#if defined(__x86_64__) || defined(__i386__)
+#define CPU_RELAX() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define CPU_RELAX() __asm__ volatile("yield")
+#else
+#define CPU_RELAX() ((void)0)
+#endif
+static void
+relax(void)
+{
+    for (int i = 0; i < 40; i++)
+        CPU_RELAX();
+}
+
+/* Inside a fragment: straight to its place. */
+static enum arrival
+read_body(struct conn *c)
+{
+    struct gage_err err;
+    uint8_t *to;
+    size_t n, want = record_want(&c->in, &to);
+    bool header_alone = c->in.body.n == 0;
+    enum arrival arrival = receive(c->fd, to, want, &n);
+    for (int64_t until = 0; arrival == NOTHING_YET && header_alone;) {
+        int64_t now = clock_monotonic_ns();
+        until = until == 0 ? now + BODY_WAIT_NS : until;
+        if (now >= until)
+            break;
+        relax();
+        sched_yield(); /* its sender may need this processor to go on */
+        arrival = receive(c->fd, to, want, &n);
+    }
+    if (arrival == ARRIVED && !gage_ok(record_got(&c->in, n, &err)))
+        return bad_message(c, &err) ? ARRIVED : ENDED;
+    return arrival;
+}
+
 /* Reads until a record is whole or the socket is empty. False where the connection is finished. */
 static bool
 fill(struct conn *c)
 {
-    uint8_t *to;
+    size_t used;
+    if (c->rest.n > 0) {
+        if (!feed(c, gage_buf_slice(&c->rest), &used))
+            return false;
+        buf_drop(&c->rest, used);
+    }
     while (!c->in.complete) {
-        size_t want = record_want(&c->in, &to);
-        ssize_t n = want > 0 ? recv(c->fd, to, want, MSG_DONTWAIT) : 0;
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return true;
-        if (n <= 0)
+        enum arrival arrival = c->in.remaining == 0 ? read_ahead(c) : read_body(c);
+        if (arrival == ENDED)
             return false;
         c->last_active = now_ms();
-        c->record_began = c->record_began == 0 ? c->last_active : c->record_began;
-        struct gage_err err;
-        if (!gage_ok(record_got(&c->in, (size_t)n, &err))) {
-            COUNT(messages_bad_total);
-            LOG(&ev_bad_message, F_INT("uid", c->peer.uid), F_INT("pid", c->peer.pid), F_ERR(&err));
-            return false;
-        }
+        if (!record_idle(&c->in) && c->record_began == 0)
+            c->record_began = c->last_active;
+        if (arrival == NOTHING_YET)
+            return true;
     }
     return true;
+}
+
+/* A whole record is taken: it counts as under way, and the connection is held where nothing more can come before the answer. */
+static gage_buf
+take_record(struct conn *c)
+{
+    gage_buf message = record_take(&c->in);
+    c->record_began = 0;
+    c->in_flight++;
+    __atomic_add_fetch(&c->account->requests, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&c->account->bytes, (int64_t)message.n, __ATOMIC_RELAXED);
+    c->pipelines = c->pipelines || c->rest.n > 0 || c->in_flight > 1;
+    c->held = !c->pipelines;
+    c->stalled = c->stalled && !c->held;
+    return message;
 }
 
 /* ---- from outside ---- */
@@ -284,16 +406,12 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     gage_buf message = GAGE_BUF(RECORD_MAX);
     pthread_mutex_lock(&c->lock);
     bool alive = !c->dead && (events & (EPOLLERR | EPOLLHUP)) == 0 && flush(c);
-    if (alive && (events & (EPOLLIN | EPOLLRDHUP)) != 0)
+    bool readable = (events & (EPOLLIN | EPOLLRDHUP)) != 0 || (c->rest.n > 0 && may_read(c));
+    if (alive && readable)
         alive = fill(c);
-    if (alive && c->in.complete) {
-        message = record_take(&c->in);
-        c->record_began = 0;
-        c->in_flight++;
-        __atomic_add_fetch(&c->account->requests, 1, __ATOMIC_RELAXED);
-        __atomic_add_fetch(&c->account->bytes, (int64_t)message.n, __ATOMIC_RELAXED);
-    }
-    if (alive)
+    if (alive && c->in.complete)
+        message = take_record(c);
+    if (alive && !c->held)
         arm(c);
     pthread_mutex_unlock(&c->lock);
     if (!alive)
@@ -337,6 +455,15 @@ conn_send(struct conn *c, gage_buf *record)
         conn_kill(c);
 }
 
+void
+conn_release(struct conn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->held)
+        arm(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* Connections of the uid that waited for its share to shrink are read again. */
 static void
 unstall(struct server *s, struct account *a)
@@ -366,7 +493,7 @@ conn_done(struct conn *c, int64_t bytes)
     __atomic_sub_fetch(&a->bytes, bytes, __ATOMIC_RELAXED);
     pthread_mutex_lock(&c->lock);
     int64_t before = c->in_flight--;
-    if (before > 1)
+    if (c->held || before > 1 || before >= c->max_requests)
         arm(c);
     pthread_mutex_unlock(&c->lock);
     unstall(c->server, a);

@@ -164,8 +164,7 @@ void
 known_put(struct known_names *known, const uint8_t key[SHA256_LEN], const gssx_name *source, const gssx_name *target)
 {
     struct slot fresh = {.used = true};
-    if (size_of(source) + size_of(target) > NAME_BYTES_MAX ||
-        !copy_both(&fresh.source, source, &fresh.target, target))
+    if (size_of(source) + size_of(target) > NAME_BYTES_MAX || !copy_both(&fresh.source, source, &fresh.target, target))
         return;
     memcpy(fresh.key, key, SHA256_LEN);
     pthread_mutex_lock(&known->lock);

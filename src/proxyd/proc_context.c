@@ -290,8 +290,9 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
         bindings_from_gssx(arg->input_cb, &bindings);
     OM_uint32 minor, major;
     major = gss_accept_sec_context(&minor, &live->ctx, use->cred, &input,
-                                   arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS, a->want_source ? &a->source : NULL, &a->mech,
-                                   token, &a->flags, NULL, arg->ret_deleg_cred ? &a->delegated : NULL);
+                                   arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS,
+                                   a->want_source ? &a->source : NULL, &a->mech, token, &a->flags, NULL,
+                                   arg->ret_deleg_cred ? &a->delegated : NULL);
     gss_const_OID mech = a->mech != GSS_C_NO_OID          ? a->mech
                          : call->service->mech_count == 1 ? &call->service->mechs[0]
                                                           : GSS_C_NO_OID;
@@ -331,8 +332,7 @@ begin_naming(struct call *call, const gssx_arg_accept_sec_context *arg, const st
     gage_slice handle = arg->cred_handle != NULL ? gssx_slice(&arg->cred_handle->cred_handle_reference) : SLICE_NONE;
     naming->keyed = !forms->lucid && arg->context_handle == NULL &&
                     known_key(call, handle, gssx_slice(&arg->input_token), naming->key);
-    naming->known =
-        naming->keyed && known_get(call->engine->known, naming->key, &naming->source, &naming->target);
+    naming->known = naming->keyed && known_get(call->engine->known, naming->key, &naming->source, &naming->target);
 }
 
 static bool

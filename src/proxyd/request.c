@@ -130,10 +130,33 @@ answer_late(struct late *l)
     conn_unref(l->conn);
 }
 
+#define LONG_MS 100 /* a call that takes longer lets its connection be read meanwhile */
+
+static void
+release_held(struct server *s, int64_t now)
+{
+    struct conn *conns[64];
+    size_t count = 0;
+    pthread_mutex_lock(&s->watch_lock);
+    for (struct request *r = s->watched; r != NULL && count < sizeof conns / sizeof conns[0]; r = r->watch_next) {
+        if (r->released || now - r->arrived_us / 1000 < LONG_MS)
+            continue;
+        r->released = true;
+        __atomic_add_fetch(&r->conn->refs, 1, __ATOMIC_RELAXED);
+        conns[count++] = r->conn;
+    }
+    pthread_mutex_unlock(&s->watch_lock);
+    for (size_t i = 0; i < count; i++) {
+        conn_release(conns[i]);
+        conn_unref(conns[i]);
+    }
+}
+
 void
 requests_expire(struct server *s)
 {
     int64_t now = now_ms();
+    release_held(s, now);
     struct late late[64];
     size_t count = 0;
     pthread_mutex_lock(&s->watch_lock);

@@ -60,8 +60,8 @@ server_init(struct server *s, const char *state_dir, struct gage_err *err)
     s->engine.contexts = contexts_new();
     s->engine.known = known_new();
     s->last_activity_ms = now_ms();
-    REQUIRE(s->slots != NULL && s->engine.warm != NULL && s->engine.contexts != NULL && s->engine.known != NULL, err, GAGE_E_NOMEM,
-            "out of memory");
+    REQUIRE(s->slots != NULL && s->engine.warm != NULL && s->engine.contexts != NULL && s->engine.known != NULL, err,
+            GAGE_E_NOMEM, "out of memory");
     if (s->epoll < 0)
         return gage_fail_sys(err, GAGE_E_INTERNAL, errno, "cannot make an epoll set");
     return vault_open(state_dir, clock_now(), &s->engine.vault, err);

@@ -1,8 +1,10 @@
 /* server.h - the daemon's moving parts: listeners, connections, requests, gates, threads. doc/proxy.md tells the life of a request.
  *
  * Threads. The main thread accepts, reloads, watches deadlines and idle connections. Worker threads wait on one epoll set in which each
- * connection is armed for one event at a time: the thread that gets the event reads exactly one record, arms the connection again, and
- * executes what it read, once another thread is waiting. Calls inside GSS or NSS are counted per service by its gate.
+ * connection is armed for one event at a time: the thread that gets the event reads one record and executes it, once another thread is
+ * waiting. A connection that asks one thing at a time is armed again after the answer; one that pipelines (the kernel's, one that had more
+ * than a record to read, one whose call takes long) before the call is executed. Calls inside GSS or NSS are counted per service by its
+ * gate.
  *
  * Locks, in the order in which they may nest: server.lock > conn.lock; gate.lock and watch_lock are leaves. A connection is found by the
  * key of its event under server.lock, so that one that ended meanwhile is not touched. */
@@ -68,10 +70,13 @@ struct conn {
     struct peer peer;
     pthread_mutex_t lock; /* what follows */
     struct record_in in;
+    gage_buf rest; /* read beyond the last record */
     gage_buf out;
     size_t sent;                                  /* of out */
     int64_t in_flight, last_active, record_began; /* milliseconds; record_began 0: none begun */
     bool dead, stalled;
+    bool pipelines; /* may ask before it was answered: it is read while it is served */
+    bool held;      /* not armed until its call is done */
 };
 
 struct request {
@@ -84,7 +89,8 @@ struct request {
     gage_buf message;
     struct rpc_call rpc;
     int64_t arrived_us, deadline_ms;
-    int answered; /* atomic: whoever sets it from 0 sends the reply */
+    bool released; /* its connection is read meanwhile; under watch_lock */
+    int answered;  /* atomic: whoever sets it from 0 sends the reply */
 };
 
 struct server {
@@ -145,13 +151,15 @@ void conn_send(struct conn *conn, gage_buf *record);
 /* A request of it is done. */
 void conn_done(struct conn *conn, int64_t bytes);
 void conn_kill(struct conn *conn);
+/* Its call takes long: what it sends meanwhile is read. */
+void conn_release(struct conn *conn);
 
 /* ---- request.c ---- */
 /* Makes a request of a whole record; NULL where the connection is to be closed. */
 struct request *request_new(struct conn *conn, gage_buf *message);
 /* Executes it now, or queues it; then whatever waited behind it. */
 void request_run(struct request *request);
-/* Answers those whose time is over. */
+/* Answers those whose time is over; lets connections whose call takes long be read. */
 void requests_expire(struct server *s);
 const struct service *match_service(const struct conf *conf, const struct peer *peer, const char *socket);
 

@@ -36,8 +36,8 @@ struct vault {
     pthread_mutex_t kept_lock;
     struct kept kept[KEPT];
     struct hkdf derivers[DERIVERS]; /* each in one thread's hands at a time */
-    char *path;                  /* NULL: keys live in memory only */
-    struct vault_key keys[KEYS]; /* newest first */
+    char *path;                     /* NULL: keys live in memory only */
+    struct vault_key keys[KEYS];    /* newest first */
     size_t count;
 };
 
