@@ -97,7 +97,8 @@ make_shared(struct warm_pool *pool, struct call *call, const struct cred_spec *s
     /* Acquiring may have made the ticket cache that the key speaks of. */
     uint8_t digest[SHA256_LEN];
     AUTO(cred_store) again = {0};
-    bool keep = good && store_expand(call, spec, &again) && warm_digest(pool, call, spec, &again, digest);
+    bool keep = good && store_expand(call, spec, &again) && warm_digest(pool, call, spec, &again, digest) &&
+                (e->keytab == NULL || keytab_current(e->keytab));
     pthread_mutex_lock(&pool->lock);
     e->state = good ? READY : FAILED;
     if (!good)

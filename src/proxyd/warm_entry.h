@@ -22,7 +22,8 @@ struct warm_entry {
     int64_t made, expires, renew_at, last_used; /* expires 0: no end */
     gss_cred_id_t idle[IDLE_MAX];
     size_t idle_count;
-    char ccache[64]; /* its cache in memory, empty where it has none */
+    char ccache[64];            /* its cache in memory, empty where it has none */
+    struct kept_keytab *keytab; /* the keytab's copy in memory, NULL where it has none */
     gssx_cred described;
     gage_buf handle;
     gage_buf copy; /* exported form, where cloning needs it */
@@ -37,6 +38,19 @@ struct warm_pool {
     krb5_context
         context; /* unused but held: libkrb5 parses krb5.conf anew whenever no context is left that shares it */
 };
+
+/* A keytab file read into memory, so that accepting does not open, lock and read it each time. The daemon could read it anyway. Only of
+ * a file that has not changed for two seconds, so that its identity tells every later change. NULL where that or anything else is in
+ * the way: then the file itself serves. */
+struct kept_keytab *keytab_keep(const char *name, int64_t now);
+void keytab_drop(struct kept_keytab **keytab);
+const char *keytab_name(const struct kept_keytab *keytab); /* as a credential store takes it */
+/* Whether the file is still the one that was read. */
+bool keytab_current(const struct kept_keytab *keytab);
+/* Appends which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
+void put_identity(gage_buf *key, const char *path, bool grows);
+/* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
+const char *store_path(const char *value);
 
 /* What two calls share where they mean the same. False where something behind the credential cannot be watched: then it is not kept. */
 bool warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *spec,

@@ -1,12 +1,11 @@
 /* What makes two calls mean the same, and acquiring a credential to keep. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "proxyd/warm_entry.h"
 
+#define KEYTAB_REFRESH 5     /* seconds after which a keytab file that changed just now may be read into memory */
 #define ENDLESS_REFRESH 3600 /* seconds after which even a credential without an end is acquired anew */
 
 void
@@ -17,6 +16,7 @@ warm_entry_free(struct warm_entry *e)
         gss_release_cred(&minor, &e->idle[--e->idle_count]);
     if (e->ccache[0] != '\0')
         memory_ccache_destroy(e->ccache);
+    keytab_drop(&e->keytab);
     xdr_free(GSSX_XDR(gssx_cred), &e->described);
     gage_buf_free(&e->handle);
     gage_buf_free(&e->copy);
@@ -24,35 +24,6 @@ warm_entry_free(struct warm_entry *e)
 }
 
 /* ---- what two calls have to share ---- */
-
-/* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
-static const char *
-path_of(const char *value)
-{
-    if (value[0] == '/')
-        return value;
-    const char *colon = strchr(value, ':');
-    return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
-}
-
-/* Which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
-static void
-put_identity(gage_buf *key, const char *path, bool grows)
-{
-    struct statx st;
-    memset(&st, 0, sizeof st);
-    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
-        put_u8(key, 0);
-        return;
-    }
-    put_u8(key, 1);
-    put_u64(key, st.stx_ino);
-    put_u64(key, ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor);
-    const struct statx_timestamp *t = grows ? &st.stx_btime : &st.stx_mtime;
-    put_u64(key, (uint64_t)t->tv_sec);
-    put_u64(key, t->tv_nsec);
-    put_u64(key, grows ? 0 : st.stx_size);
-}
 
 /* False where something behind the credential cannot be watched: then it is not kept. */
 bool
@@ -66,7 +37,7 @@ warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *s
     put_u32(&key, call->peer->uid);
     spec_encode(spec, &key);
     for (size_t i = 0; i < store->count; i++) {
-        const char *row = store->rows[i].key, *value = store->text[i], *path = path_of(value);
+        const char *row = store->rows[i].key, *value = store->text[i], *path = store_path(value);
         put_vec16(&key, slice_str(row));
         put_vec16(&key, slice_str(value));
         if (path != NULL)
@@ -74,8 +45,8 @@ warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *s
         else if (strcmp(row, "ccache") == 0)
             watched = false;
     }
-    if (store_find(store, "keytab") == NULL && path_of(pool->default_keytab) != NULL)
-        put_identity(&key, path_of(pool->default_keytab), false);
+    if (store_find(store, "keytab") == NULL && store_path(pool->default_keytab) != NULL)
+        put_identity(&key, store_path(pool->default_keytab), false);
     if (store->count == 0 && spec->usage != GSS_C_ACCEPT) /* the daemon's own default cache */
         watched = false;
     return watched && gage_ok(buf_check(&key, NULL)) && gage_ok(sha256_of(gage_buf_slice(&key), digest));
@@ -108,13 +79,37 @@ keep_copy(struct call *call, gss_cred_id_t cred, gage_buf *copy)
     return !copy->bad || status_fail(&call->status, GSS_S_FAILURE, E2BIG, "the credential is too large to keep");
 }
 
+/* Acquires it once more with the keytab's copy: what is wrong with the file was told with its name. */
+static void
+move_to_memory(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e,
+               gss_cred_id_t *cred)
+{
+    const char *keytab = store_find(store, "keytab");
+    OM_uint32 minor;
+    gss_cred_id_t again = GSS_C_NO_CREDENTIAL;
+    if (spec->usage == GSS_C_INITIATE || spec->impersonate || keytab == NULL)
+        return;
+    e->keytab = keytab_keep(keytab, call->now);
+    if (e->keytab == NULL)
+        return;
+    if (!store_set(call, store, "keytab", keytab_name(e->keytab)) || !spec_acquire(call, spec, store, &again)) {
+        keytab_drop(&e->keytab);
+        status_clear(&call->status);
+        return;
+    }
+    gss_release_cred(&minor, cred);
+    *cred = again;
+}
+
 /* Acquires and describes; the first credential becomes idle. */
 bool
 warm_make(struct call *call, const struct cred_spec *spec, struct cred_store *store, struct warm_entry *e)
 {
     AUTO(gss_cred_id_t) cred = GSS_C_NO_CREDENTIAL;
-    if (!store_keep_apart(call, spec, store, e->ccache) || !spec_acquire(call, spec, store, &cred) ||
-        !cred_describe(cred, &e->described, &call->status))
+    if (!store_keep_apart(call, spec, store, e->ccache) || !spec_acquire(call, spec, store, &cred))
+        return false;
+    move_to_memory(call, spec, store, e, &cred);
+    if (!cred_describe(cred, &e->described, &call->status))
         return false;
     if (spec->impersonate && !keep_copy(call, cred, &e->copy))
         return false;
@@ -122,6 +117,8 @@ warm_make(struct call *call, const struct cred_spec *spec, struct cred_store *st
     e->made = call->now;
     e->expires = end_of(&e->described, call->now);
     e->renew_at = e->expires == 0 ? call->now + ENDLESS_REFRESH : call->now + (e->expires - call->now) * 2 / 3;
+    if (spec->usage == GSS_C_ACCEPT && e->keytab == NULL && store_find(store, "keytab") != NULL)
+        e->renew_at = call->now + KEYTAB_REFRESH;
     if (e->expires != 0 && e->expires - call->now < call->service->min_lifetime)
         return status_fail(&call->status, GSS_S_CREDENTIALS_EXPIRED, ETIME,
                            "the credential lives for %lld seconds only, and min_lifetime is %lld: get a new ticket",
@@ -155,7 +152,8 @@ warm_clone(struct call *call, const struct cred_spec *spec, struct cred_store *s
         OM_uint32 minor, major = gss_import_cred(&minor, &token, cred);
         return status_set(&call->status, major, minor, GSS_C_NO_OID);
     }
-    if (e->ccache[0] != '\0' && !store_set(call, store, "ccache", e->ccache))
+    if ((e->ccache[0] != '\0' && !store_set(call, store, "ccache", e->ccache)) ||
+        (e->keytab != NULL && !store_set(call, store, "keytab", keytab_name(e->keytab))))
         return false;
     return spec_acquire(call, spec, store, cred);
 }
