@@ -1,15 +1,24 @@
 """A KDC and a name service that do not answer: their service waits, gets an error at its deadline, and no other service notices."""
 import os
 import signal
+import struct
 import threading
 import unittest
 
 import gssapi
 from daemon import ACCEPTOR, PACKAGED, Daemon, Wire, wait_for
-from gssx import ACCEPT, COMPLETE, FAILURE, INITIATE, KERNEL_CALL, KRB5, call, good, user
+from gssx import ACCEPT, COMPLETE, FAILURE, INITIATE, KERNEL_CALL, KRB5, PROCEDURES, call, encode, good, user
 from realm import REALM, Realm
 from kernel import WRAPPER
 
+PLAIN = """[service/plain]
+  mechs = krb5
+  euid = {uid}
+  socket = {dir}/plain
+  cred_store = keytab:{keytab}
+  cred_store = client_keytab:{keytab}
+  call_deadline = 3s
+"""
 SERVICES = ACCEPTOR + """[service/slow]
   mechs = krb5
   euid = {uid}
@@ -92,6 +101,19 @@ class Mute(unittest.TestCase):
     def acquires(self, daemon):
         with Wire(daemon.path("slow")) as wire:
             return call(wire, "acquire_cred", usage=INITIATE, mechs=[KRB5], name=user("host/localhost@" + REALM))["status"]["major"] == COMPLETE
+
+    def test_what_a_connection_pipelines_behind_a_stuck_call_is_answered_meanwhile(self):
+        with Daemon(self.realm, PLAIN) as daemon, Wire(daemon.path("plain")) as wire:
+            self.realm.kdc.send_signal(signal.SIGSTOP)
+            try:
+                stuck = encode(PROCEDURES["acquire_cred"][1],
+                               {"usage": INITIATE, "mechs": [KRB5], "name": user("host/localhost@" + REALM)})
+                wire.send(struct.pack(">10I", 1, 0, 2, 400112, 1, 6, 0, 0, 0, 0) + stuck)
+                wait_for(lambda: waiting_for(daemon.process.pid, self.realm.port) >= 1, "the call at the KDC")
+                wire.send(struct.pack(">10I", 2, 0, 2, 400112, 1, 0, 0, 0, 0, 0))
+                self.assertEqual([struct.unpack(">I", wire.receive()[:4])[0] for _ in range(2)], [2, 1])
+            finally:
+                self.realm.kdc.send_signal(signal.SIGCONT)
 
     def test_a_mute_name_service_stops_its_own_service_only(self):
         tokens = [self.token() for _ in range(20)]

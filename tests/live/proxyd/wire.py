@@ -64,6 +64,28 @@ class OnTheWire(unittest.TestCase):
                                          mech=gssapi.OID(elements=mech), flags=flags, usage="initiate")
         return context, context.step()
 
+    # ---- what is remembered of tickets ----
+
+    def names_of(self, wire, env=None):
+        store = {"ccache": env["KRB5CCNAME"]} if env else None
+        creds = gssapi.Credentials(usage="initiate", store=store)
+        token = gssapi.SecurityContext(name=gssapi.Name("host@localhost", gssapi.NameType.hostbased_service), creds=creds,
+                                       usage="initiate").step()
+        context = good(wire, "accept_sec_context", token=token)["context"]
+        return context["source"], context["target"]
+
+    def test_contexts_of_one_ticket_tell_the_same_names_and_those_of_another_their_own(self):
+        bob = self.realm.kinit("bob", "FILE:" + self.realm.path("bob-cache"))
+        for name in ("sock", "any"):
+            wire = self.wire(name)
+            first = self.names_of(wire)
+            self.assertEqual(first[0]["display"], f"alice@{REALM}".encode())
+            self.assertEqual(first[1]["display"], f"host/localhost@{REALM}".encode())
+            self.assertTrue(first[0]["exported"] and first[0]["composite"])
+            self.assertEqual([self.names_of(wire) for _ in range(3)], [first] * 3)
+            self.assertEqual(self.names_of(wire, bob)[0]["display"], f"bob@{REALM}".encode())
+            self.assertEqual(self.names_of(wire), first)
+
     # ---- records and headers ----
 
     def test_null_is_answered(self):
