@@ -111,7 +111,10 @@ static void
 turn_away(struct server *s, struct listener *l)
 {
     COUNT(connections_refused_total);
-    LOG(&ev_conn_descriptors, F_INT("connections", s->conn_count));
+    pthread_mutex_lock(&s->lock);
+    int64_t connections = s->conn_count;
+    pthread_mutex_unlock(&s->lock);
+    LOG(&ev_conn_descriptors, F_INT("connections", connections));
     if (s->spare_fd >= 0)
         close(s->spare_fd);
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
