@@ -207,7 +207,7 @@ on_disk(gage_slice bytes)
         AUTO(gage_buf) file = GAGE_BUF((size_t)64 << 20);
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
         gage_rc rc = file_read(name, &file, NULL);
-        if (gage_ok(rc) && memmem(file.p, file.n, bytes.p, bytes.n) != NULL)
+        if (gage_ok(rc) && file.n > 0 && memmem(file.p, file.n, bytes.p, bytes.n) != NULL)
             return true;
     }
     return false;
