@@ -60,20 +60,25 @@ struct halves {
     lanes low, high;
 };
 
-/* The output for LANES keys, given as their first and second words. The nonce is a whole number of words, so the last block is its
- * length alone. */
+/* The output's first half for LANES keys, given as their first and second words. The nonce is a whole number of words, so the last block is
+ * its length alone. */
 ALWAYS_INLINE void
-sip_hash(const struct halves *keys, const uint64_t message[WORDS], struct halves *out)
+sip_low(struct sip *s, const struct halves *keys, const uint64_t message[WORDS], lanes *low)
 {
-    struct sip s = {keys->low ^ 0x736f6d6570736575, keys->high ^ 0x646f72616e646f6d ^ 0xee,
-                    keys->low ^ 0x6c7967656e657261, keys->high ^ 0x7465646279746573};
+    *s = (struct sip){keys->low ^ 0x736f6d6570736575, keys->high ^ 0x646f72616e646f6d ^ 0xee,
+                      keys->low ^ 0x6c7967656e657261, keys->high ^ 0x7465646279746573};
     for (size_t i = 0; i < WORDS; i++)
-        sip_block(&s, message[i]);
-    sip_block(&s, (uint64_t)SEAL_NONCE_LEN << 56);
-    s.v2 ^= (uint64_t)0xee;
-    sip_finish(&s, &out->low);
-    s.v1 ^= (uint64_t)0xdd;
-    sip_finish(&s, &out->high);
+        sip_block(s, message[i]);
+    sip_block(s, (uint64_t)SEAL_NONCE_LEN << 56);
+    s->v2 ^= (uint64_t)0xee;
+    sip_finish(s, low);
+}
+
+ALWAYS_INLINE void
+sip_high(struct sip *s, lanes *high)
+{
+    s->v1 ^= (uint64_t)0xdd;
+    sip_finish(s, high);
 }
 
 ALWAYS_INLINE uint64_t
@@ -101,52 +106,81 @@ load_message(const uint8_t nonce[SEAL_NONCE_LEN], uint64_t message[WORDS])
 void
 hint_of(const uint8_t key[HINT_KEY_LEN], const uint8_t nonce[SEAL_NONCE_LEN], uint8_t hint[HINT_LEN])
 {
+    struct sip s;
     uint64_t message[WORDS];
     struct halves keys = {{load64(key)}, {load64(key + 8)}}, out;
     load_message(nonce, message);
-    sip_hash(&keys, message, &out);
+    sip_low(&s, &keys, message, &out.low);
+    sip_high(&s, &out.high);
     store64(hint, out.low[0]);
     store64(hint + 8, out.high[0]);
 }
 
-/* Up to LANES keys into lanes; the lanes beyond are zero and their results not looked at. */
+/* LANES keys into lanes. */
 ALWAYS_INLINE void
-load_keys(const uint8_t *keys, size_t n, struct halves *into)
+load_keys(const uint8_t *keys, struct halves *into)
 {
-    *into = (struct halves){{0}, {0}};
-    for (size_t j = 0; j < n; j++) {
+#if __BYTE_ORDER == __LITTLE_ENDIAN
+    lanes first, second;
+    memcpy(&first, keys, sizeof first);
+    memcpy(&second, keys + sizeof first, sizeof second);
+    into->low = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14);
+    into->high = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+    for (size_t j = 0; j < LANES; j++) {
         into->low[j] = load64(keys + j * HINT_KEY_LEN);
         into->high[j] = load64(keys + j * HINT_KEY_LEN + 8);
     }
+#endif
 }
 
+#define GROUPS 4
+#define BLOCK ((size_t)LANES * GROUPS)
+
+/* From `from`, in whole blocks, the first block in which a key gives this first half (the second is looked at only then); else where the last
+ * whole block ends. */
 EACH_PROCESSOR static size_t
-search(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_NONCE_LEN], const uint8_t hint[HINT_LEN],
-       size_t *found, size_t room)
+first_likely(const uint8_t *keys, size_t from, size_t count, const uint64_t message[WORDS], uint64_t low)
 {
-    uint64_t message[WORDS], low = load64(hint), high = load64(hint + 8);
-    size_t matches = 0;
-    load_message(nonce, message);
-    for (size_t i = 0; i < count; i += LANES) {
-        struct halves in, out;
-        size_t n = count - i < LANES ? count - i : LANES;
-        load_keys(keys + i * HINT_KEY_LEN, n, &in);
-        sip_hash(&in, message, &out);
-        lanes differ = (out.low ^ low) | (out.high ^ high);
-        for (size_t j = 0; j < n; j++)
-            if (differ[j] == 0) {
-                if (matches < room)
-                    found[matches] = i + j;
-                matches++;
-            }
+    size_t i = from;
+    for (; i + BLOCK <= count; i += BLOCK) {
+        lanes hit = {0};
+        uint64_t any = 0;
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct sip s;
+            struct halves in;
+            lanes out;
+            load_keys(keys + (i + g * LANES) * HINT_KEY_LEN, &in);
+            sip_low(&s, &in, message, &out);
+            hit |= (lanes)(out == low);
+        }
+        for (size_t j = 0; j < LANES; j++)
+            any |= hit[j];
+        if (any != 0)
+            break;
     }
-    return matches;
+    return i;
 }
 
-/* Not the cloned function itself: its resolver would be visible outside a library that holds it. */
 size_t
 hint_search(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_NONCE_LEN], const uint8_t hint[HINT_LEN],
             size_t *found, size_t room)
 {
-    return search(keys, count, nonce, hint, found, room);
+    uint64_t message[WORDS];
+    size_t matches = 0;
+    load_message(nonce, message);
+    for (size_t i = 0; i < count;) {
+        i = first_likely(keys, i, count, message, load64(hint));
+        size_t end = count - i < BLOCK ? count : i + BLOCK;
+        for (; i < end; i++) {
+            uint8_t made[HINT_LEN];
+            hint_of(keys + i * HINT_KEY_LEN, nonce, made);
+            if (memcmp(made, hint, HINT_LEN) != 0)
+                continue;
+            if (matches < room)
+                found[matches] = i;
+            matches++;
+        }
+    }
+    return matches;
 }

@@ -145,6 +145,7 @@ keyring_close(struct keyring **keyring)
     if (*keyring == NULL)
         return;
     hints_close(&(*keyring)->hints);
+    keyring_forget_statements(*keyring);
     sqlite3_close((*keyring)->db);
     free(*keyring);
     *keyring = NULL;

@@ -1,5 +1,7 @@
 #include "seal/keyring_db.h"
 
+#include <string.h>
+
 gage_rc
 keyring_sql_fail(struct keyring *keyring, struct gage_err *err)
 {
@@ -19,17 +21,37 @@ keyring_run(struct keyring *keyring, const char *sql, struct gage_err *err)
     return GAGE_DONE;
 }
 
+/* Statements stay prepared: parsing one costs more than running it. The database lists them. */
 void
-statement_finalize(sqlite3_stmt **statement)
+statement_done(sqlite3_stmt **statement)
 {
-    sqlite3_finalize(*statement);
+    if (*statement == NULL)
+        return;
+    sqlite3_reset(*statement);
+    sqlite3_clear_bindings(*statement);
 }
+
 gage_rc
 keyring_prepare(struct keyring *keyring, const char *sql, sqlite3_stmt **statement, struct gage_err *err)
 {
-    if (sqlite3_prepare_v2(keyring->db, sql, -1, statement, NULL) != SQLITE_OK)
+    sqlite3_stmt *known = NULL;
+    while ((known = sqlite3_next_stmt(keyring->db, known)) != NULL) {
+        if (sqlite3_stmt_busy(known) == 0 && strcmp(sqlite3_sql(known), sql) == 0) {
+            *statement = known;
+            return GAGE_DONE;
+        }
+    }
+    if (sqlite3_prepare_v3(keyring->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK)
         return keyring_sql_fail(keyring, err);
     return GAGE_DONE;
+}
+
+void
+keyring_forget_statements(struct keyring *keyring)
+{
+    sqlite3_stmt *known;
+    while ((known = sqlite3_next_stmt(keyring->db, NULL)) != NULL)
+        sqlite3_finalize(known);
 }
 
 void

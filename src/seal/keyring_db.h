@@ -26,9 +26,11 @@ gage_rc keyring_number(struct keyring *keyring, const char *sql, int64_t *value,
 /* Ends a transaction: commits what went well, takes back the rest. */
 gage_rc keyring_finish(struct keyring *keyring, gage_rc rc, struct gage_err *err);
 
-void statement_finalize(sqlite3_stmt **statement);
-/* A statement finalized at scope end. */
-#define STATEMENT __attribute__((cleanup(statement_finalize))) sqlite3_stmt *
+void statement_done(sqlite3_stmt **statement);
+/* A statement given back at scope end. Between keyring_prepare and its first step the same text must not be prepared again. */
+#define STATEMENT __attribute__((cleanup(statement_done))) sqlite3_stmt *
+/* Before the database is closed. */
+void keyring_forget_statements(struct keyring *keyring);
 void bind_text(sqlite3_stmt *statement, int at, const char *text);
 void bind_bytes(sqlite3_stmt *statement, int at, gage_slice bytes);
 gage_slice column_bytes(sqlite3_stmt *statement, int at);

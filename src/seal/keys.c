@@ -37,14 +37,26 @@ week_key_at(const struct week_key *key, uint32_t week, gage_secret *out)
     return rc;
 }
 
+static gage_rc
+derive(struct hkdf *hkdf, const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN], struct seal_keys *keys)
+{
+    AUTO(gage_secret) k = {.n = 0};
+    gage_slice commit = SLICE_LITERAL("gage-seal-1 commit"), chunks = SLICE_LITERAL("gage-seal-1 chunks");
+    TRY(hkdf_extract_in(hkdf, gage_slice_of(nonce, SEAL_NONCE_LEN), secret_slice(week_key), &k));
+    TRY(hkdf_expand_in(hkdf, secret_slice(&k), &commit, 1, keys->commitment, sizeof keys->commitment));
+    TRY(hkdf_expand_in(hkdf, secret_slice(&k), &chunks, 1, keys->chunks.b, SEAL_KEY_LEN));
+    keys->chunks.n = SEAL_KEY_LEN;
+    return GAGE_DONE;
+}
+
 gage_rc
 seal_keys_of(const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN], struct seal_keys *keys)
 {
-    AUTO(gage_secret) k = {.n = 0};
-    gage_slice commit = SLICE_LITERAL("gage-seal-1 commit");
-    TRY(hkdf_extract(gage_slice_of(nonce, SEAL_NONCE_LEN), secret_slice(week_key), &k));
-    TRY(hkdf_expand(secret_slice(&k), &commit, 1, keys->commitment, sizeof keys->commitment));
-    return hkdf_expand_secret(secret_slice(&k), SLICE_LITERAL("gage-seal-1 chunks"), SEAL_KEY_LEN, &keys->chunks);
+    struct hkdf hkdf;
+    TRY(hkdf_init(&hkdf));
+    gage_rc rc = derive(&hkdf, week_key, nonce, keys);
+    hkdf_cleanup(&hkdf);
+    return rc;
 }
 
 void
