@@ -1,75 +1,130 @@
-"""bench/seal: gage seal and unseal beside the packaged age, in one run on this machine; prints ratios.
+"""bench/seal: gage seal and unseal beside the packaged age, in one run on this machine; prints ratios and the bars they are to reach.
 
-    /usr/bin/python3 bench/seal.py [MEBIBYTES]      everything in $GAGE_BENCH_FOLDER, by default /dev/shm, so that no disk is measured: room for three times the size
-"""
+    bench/seal [--quick] [MEBIBYTES]      everything in $GAGE_BENCH_FOLDER, by default /dev/shm, so that no disk is measured: room for five times the size, and
+                                          400 MB for the large keyring
+
+Each pair of runs takes turns, after one that counts for nothing; each writes a file that was not there. The best of each counts. Resident memory
+is the peak (ru_maxrss) of the process that becomes the command's program. The 1,000,000 pairings are looked for by `gage unseal` in a fresh process, all of which
+counts, and the 1,000 in a program that has the keyring open."""
 import os
 import pathlib
-import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/live/seal"))
 from people import GAGE, Folder  # noqa: E402
 
-FILES = 1000
-REPEATS = 3
+BUILT = ROOT / "build/obj/bench"
+FILES, MANY, SOME = 1000, 1_000_000, 1000
 
 
-def timed(words, **options):
-    """Seconds, and the peak resident memory in KiB, of one process; the best of some."""
-    best, peak = None, 0
-    for _ in range(REPEATS):
-        start = time.monotonic()
-        process = subprocess.Popen([str(w) for w in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = status
-        assert status == 0, words
-        best = min(best or 1e9, time.monotonic() - start)
-        peak = max(peak, usage.ru_maxrss)
-    return best, peak
+def run(*words):
+    """Seconds, and the peak of resident memory in KiB."""
+    done = subprocess.run([BUILT / "bench_seal_run", *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, (words, done.stderr)
+    seconds, peak = done.stderr.splitlines()[-1].split()
+    return float(seconds), int(peak)
+
+
+def tell(what, figures, value, bar, form, at_most=False):
+    good = value <= bar if at_most else value >= bar
+    print(f"{what}: {figures}; {form.format(value)} (bar: at {'most' if at_most else 'least'} {form.format(bar)}){'' if good else '  NOT REACHED'}", flush=True)
+
+
+class Bench:
+    def __init__(self, size, quick):
+        self.size, self.quick, self.repeats = size, quick, 3 if quick else 4
+        self.f = Folder()
+        os.rmdir(self.f.path)
+        self.f.path = self.path = pathlib.Path(tempfile.mkdtemp(prefix="gage-bench-", dir=os.environ.get("GAGE_BENCH_FOLDER", "/dev/shm")))
+        self.f.pair("alice", "bob")
+        subprocess.run(["age-keygen", "-o", self.path / "key"], check=True, capture_output=True)
+        self.to = subprocess.run(["age-keygen", "-y", self.path / "key"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def seal(self, to, *files):
+        return [GAGE, "seal", "--keyring", self.f.ring("alice"), "--to", "bob", "--output", to, *files]
+
+    def take_turns(self, ours, theirs, outputs):
+        """The best seconds of each, and the highest peak of each."""
+        best, peak = [1e9, 1e9], [0, 0]
+        for turn in range(self.repeats + 1):
+            for i, words in enumerate((ours, theirs)):
+                outputs[i].unlink(missing_ok=True)
+                seconds, memory = run(*words)
+                if turn > 0:
+                    best[i], peak[i] = min(best[i], seconds), max(peak[i], memory)
+        return best, peak
+
+    def large(self):
+        data, ours, theirs, back, back2 = (self.path / n for n in ("data", "ours.seal", "theirs.age", "back", "back2"))
+        with open(data, "wb") as out:
+            for _ in range(self.size):
+                out.write(os.urandom(1 << 20))
+        peaks = []
+        for name, bar, mine, other, outputs in (
+                ("seal", 1.5, self.seal(ours, data), ["age", "-r", self.to, "-o", theirs, data], (ours, theirs)),
+                ("unseal", 2, [GAGE, "unseal", "--keyring", self.f.ring("bob"), "--output", back, ours],
+                 ["age", "-d", "-i", self.path / "key", "-o", back2, theirs], (back, back2))):
+            (a, b), (peak, other_peak) = self.take_turns(mine, other, outputs)
+            peaks.append(peak)
+            tell(f"{name} {self.size} MiB", f"gage {a:.3f} s, age {b:.3f} s", b / a, bar, "{:.2f} times age's speed")
+            print(f"  resident: gage {peak / 1024:.2f} MiB, age {other_peak / 1024:.2f} MiB")
+        subprocess.run(["cmp", data, back], check=True)
+        tell("resident memory", "the higher of both", max(peaks) / 1024, 8, "{:.2f} MiB", at_most=True)
+        for file in (data, ours, theirs, back, back2):
+            file.unlink()
+
+    def small(self):
+        folder, sealed, one = self.path / "small", self.path / "sealed", self.path / "one"
+        folder.mkdir()
+        for i in range(FILES):
+            (folder / str(i)).write_bytes(b"%d" % i)
+        names = sorted(folder.iterdir())
+        a = 1e9
+        for _ in range(self.repeats):
+            subprocess.run(["rm", "-rf", sealed], check=True)
+            sealed.mkdir()
+            a = min(a, run(*self.seal(sealed, *names))[0])
+        b = 0
+        for name in names[:FILES // 5 if self.quick else FILES]:
+            b += run("age", "-r", self.to, "-o", one, name)[0]
+        b *= 5 if self.quick else 1
+        tell(f"{FILES} small files", f"gage in one run {a:.3f} s, age in {FILES} runs {b:.2f} s", b / a, 20, "{:.0f} times faster")
+
+    def find(self):
+        """One of few pairings in a running process, one of many in a fresh one."""
+        bench = BUILT / "bench_seal_keyring"
+        note, seal = self.path / "note", self.path / "note.seal"
+        note.write_bytes(b"one line\n")
+        subprocess.run(self.seal(seal, note), check=True)
+        subprocess.run([bench, "fill", self.f.ring("bob"), str(SOME)], check=True)
+        times = [float(subprocess.run([bench, "find", self.f.ring("bob"), seal, "2000"], check=True, capture_output=True).stdout) for _ in range(5)]
+        tell(f"one of {SOME} pairings, running", f"5 times 2000: {min(times):.1f} to {max(times):.1f} us", statistics.median(times), 50, "median {:.1f} us", at_most=True)
+        if self.quick:
+            print(f"one of {MANY} pairings: not in a quick run")
+            return
+        subprocess.run([bench, "fill", self.f.ring("bob"), str(MANY)], check=True)
+        words = [GAGE, "unseal", "--keyring", self.f.ring("bob"), "--output", "-", seal]
+        run(*words)
+        times = [1000 * run(*words)[0] for _ in range(15)]
+        tell(f"one of {MANY} pairings, gage unseal in a fresh process", f"15 runs: {min(times):.1f} to {max(times):.1f} ms", statistics.median(times), 15, "median {:.1f} ms", at_most=True)
+        print(f"  of that, for the same with one pairing: {1000 * statistics.median(run(*words[:3], self.path / 'one.ring', *words[4:])[0] for _ in range(15)):.1f} ms")
 
 
 def main():
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
-    f = Folder()
-    shutil.rmtree(f.path)
-    f.path = pathlib.Path(tempfile.mkdtemp(prefix="gage-bench-", dir=os.environ.get("GAGE_BENCH_FOLDER", "/dev/shm")))
+    words = [w for w in sys.argv[1:] if w != "--quick"]
+    quick = len(words) < len(sys.argv) - 1
+    b = Bench(int(words[0]) if words else 256 if quick else 1024, quick)
     try:
-        f.pair("alice", "bob")
-        subprocess.run(["age-keygen", "-o", f.path / "key"], check=True, capture_output=True)
-        to = subprocess.run(["age-keygen", "-y", f.path / "key"], check=True, capture_output=True, text=True).stdout.strip()
-        data, ours, theirs = f.path / "data", f.path / "ours.seal", f.path / "theirs.age"
-        with open(data, "wb") as out:
-            for _ in range(size):
-                out.write(os.urandom(1 << 20))
-        gage = lambda command, who, *w: [GAGE, command, "--keyring", f.ring(who), *w]  # noqa: E731
-        pairs = (
-            ("seal", gage("seal", "alice", "--to", "bob", "--force", "--output", ours, data), ["age", "-r", to, "-o", theirs, data]),
-            ("unseal", gage("unseal", "bob", "--force", "--output", f.path / "o1", ours),
-             ["age", "-d", "-i", f.path / "key", "-o", f.path / "o2", theirs]))
-        for name, mine, other in pairs:
-            a, peak = timed(mine)
-            b, other_peak = timed(other)
-            print(f"{name} {size} MiB: gage {a:.2f} s ({peak / 1024:.1f} MiB resident), age {b:.2f} s ({other_peak / 1024:.1f} MiB): {b / a:.2f} times age's speed", flush=True)
-            for leftover in ("o1", "o2"):
-                (f.path / leftover).unlink(missing_ok=True)
-        small = f.path / "small"
-        small.mkdir()
-        for i in range(FILES):
-            (small / str(i)).write_bytes(b"%d" % i)
-        names = sorted(small.iterdir())
-        (f.path / "sealed").mkdir()
-        a, _ = timed(gage("seal", "alice", "--to", "bob", "--force", "--output", f.path / "sealed", *names))
-        start = time.monotonic()
-        for name in names:
-            subprocess.run(["age", "-r", to, "-o", f.path / "one", name], check=True)
-        b = time.monotonic() - start
-        print(f"{FILES} small files: gage in one run {a:.3f} s, age in {FILES} runs {b:.2f} s: {b / a:.0f} times faster")
+        subprocess.run(["cp", b.f.ring("bob"), b.path / "one.ring"], check=True)
+        b.large()
+        b.small()
+        b.find()
     finally:
-        f.remove()
+        b.f.remove()
 
 
 if __name__ == "__main__":
