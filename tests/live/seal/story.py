@@ -117,7 +117,7 @@ class Story(unittest.TestCase):
 
     def test_once_refuses_the_second_time_and_old_seals(self):
         seal = self.seal()
-        words = ("--once", "--max-age", "1h", "--output", f"{self.file}.out")
+        words = ("--once", "--max-age", "4h", "--output", f"{self.file}.out")
         self.f.ok("unseal", "bob", *words, seal)
         self.refused(self.f.gage("unseal", "bob", *words, "--force", seal), "used", "opened before")
         late = {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "FAKETIME": "+2h"}
