@@ -116,7 +116,7 @@ lane_poke(struct lane *lane)
     pthread_mutex_unlock(&lane->lock);
 }
 
-void
+bool
 lane_wait(struct lane *lane, int wait_ms)
 {
     struct timespec until = after_ms(wait_ms);
@@ -125,8 +125,10 @@ lane_wait(struct lane *lane, int wait_ms)
     while (lane->head == NULL && !lane->closing && !lane->poked && sys != ETIMEDOUT)
         sys = wait_ms < 0 ? pthread_cond_wait(&lane->more, &lane->lock)
                           : pthread_cond_timedwait(&lane->more, &lane->lock, &until);
+    bool poked = lane->poked;
     lane->poked = false;
     pthread_mutex_unlock(&lane->lock);
+    return poked;
 }
 
 size_t

@@ -32,8 +32,8 @@ bool lane_push(struct lane *lane, struct store_op *op, bool always);
 /* Wakes the thread out of lane_wait. */
 void lane_poke(struct lane *lane);
 
-/* Waits, at most wait_ms (negative: for ever), for operations, a poke or closing. */
-void lane_wait(struct lane *lane, int wait_ms);
+/* Waits, at most wait_ms (negative: for ever), for operations, a poke or closing. True: it was poked. */
+bool lane_wait(struct lane *lane, int wait_ms);
 /* Takes the oldest operations: at most `max`, with at most bytes_max of payload unless the first alone is larger. *over: closing and
  * nothing left. */
 size_t lane_take(struct lane *lane, struct store_op **ops, size_t max, size_t bytes_max, bool *over);

@@ -349,13 +349,15 @@ store_run_writes(void *context)
     bool over = false;
     pthread_setname_np(pthread_self(), "store");
     while (!over) {
-        lane_wait(&store->writes, is_failing(store) ? PROBE_MS : store->engine->ops->shared ? LOOK_MS : -1);
+        bool poked = lane_wait(&store->writes, is_failing(store)            ? PROBE_MS
+                                               : store->engine->ops->shared ? LOOK_MS
+                                                                            : -1);
         pthread_mutex_lock(&store->writer); /* before the lane is emptied: what comes meanwhile is of this batch */
         store->busy_since_ns = clock_monotonic_ns();
         size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, &over);
         if (n > 0)
             store_run_batch(store, &w->batch, w->ops, n);
-        else if (!over && (store->engine->ops->shared || is_failing(store)))
+        else if (!over && !poked && (store->engine->ops->shared || is_failing(store)))
             probe(store);
         if (!over)
             sweep_step(store, &w->swept);
