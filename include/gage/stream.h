@@ -80,6 +80,11 @@ struct gage_stream_config {
     gss_OID mech;                /* for the initiator; GSS_C_NO_OID: the library's default */
     gss_name_t target;           /* for the initiator; needed unless the role is acceptor or the policy plain */
     gss_cred_id_t initiate_with; /* GSS_C_NO_CREDENTIAL: the default one */
+    /* Unless NULL, asked before each step of an initiator instead, and told after it, in the thread that runs the step, several at once: for a
+     * credential that changes while streams come and go. What it gives is borrowed in between; *use is for the giving back. */
+    gss_cred_id_t (*initiate_take)(void *context, void **use);
+    void (*initiate_give)(void *context, void *use);
+    void *initiate_context;
     gss_cred_id_t accept_with;
     gage_stream_authorise *authorise; /* NULL: everybody who authenticates */
     void *authorise_context;

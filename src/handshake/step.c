@@ -20,8 +20,12 @@ gss_step_cleanup(struct gss_step *step)
 static void
 initiate(struct gss_step *step, gss_buffer_t in)
 {
-    step->major = gss_init_sec_context(&step->minor, step->cred, &step->context, step->target, step->mech, step->want,
-                                       0, GSS_C_NO_CHANNEL_BINDINGS, in, &step->used_mech, &step->out, NULL, NULL);
+    void *use = NULL;
+    gss_cred_id_t cred = step->take != NULL ? step->take(step->context_of_take, &use) : step->cred;
+    step->major = gss_init_sec_context(&step->minor, cred, &step->context, step->target, step->mech, step->want, 0,
+                                       GSS_C_NO_CHANNEL_BINDINGS, in, &step->used_mech, &step->out, NULL, NULL);
+    if (step->take != NULL)
+        step->give(step->context_of_take, use);
 }
 
 static void

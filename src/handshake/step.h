@@ -13,8 +13,12 @@ struct gss_step {
     gss_OID mech;       /* initiator: what to use; GSS_C_NO_OID is the library's default */
     gss_name_t target;  /* initiator; borrowed */
     gss_cred_id_t cred; /* borrowed */
-    OM_uint32 want;     /* GSS_C_..._FLAG, initiator */
-    gage_buf in;        /* the peer's token; empty for the initiator's first step */
+    /* Unless NULL: an initiator's credential for one step, and its giving back, in the thread that runs the step */
+    gss_cred_id_t (*take)(void *context, void **use);
+    void (*give)(void *context, void *use);
+    void *context_of_take;
+    OM_uint32 want; /* GSS_C_..._FLAG, initiator */
+    gage_buf in;    /* the peer's token; empty for the initiator's first step */
     /* kept between steps */
     gss_ctx_id_t context;
     /* found after */

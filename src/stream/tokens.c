@@ -18,6 +18,9 @@ tokens_start(gage_stream *s, struct gage_err *err)
     s->step.mech = s->config.mech;
     s->step.target = s->config.target;
     s->step.cred = s->initiator ? s->config.initiate_with : s->config.accept_with;
+    s->step.take = s->config.initiate_take;
+    s->step.give = s->config.initiate_give;
+    s->step.context_of_take = s->config.initiate_context;
     s->step.want = WANTED_FLAGS;
     s->step_due = s->initiator;
     return GAGE_DONE;

@@ -7,6 +7,7 @@
 
 #include "app/mechs.h"
 #include "cli/tunnel/allow.h"
+#include "cli/tunnel/tickets.h"
 #include "handshake/mechanism.h"
 
 #define SECOND ((int64_t)1000000000)
@@ -107,7 +108,8 @@ make_acceptor(const struct tunnel_options *o, int usage, struct tunnel_setup *se
     return usage == USAGE_OTC ? GAGE_DONE : add_krb5(&setup->accept_with, err);
 }
 
-/* The Kerberos default credential is looked up at each step, so that a renewed ticket is used; a secret file is read once. */
+/* The Kerberos default credential is looked up at each step, so that a renewed ticket is used (of a cache that is as it was there is a copy in
+ * memory: tickets.h); a secret file is read once. */
 static gage_rc
 make_initiator(const struct tunnel_options *o, int usage, const char *host, struct tunnel_setup *setup,
                struct gage_err *err)
@@ -119,6 +121,11 @@ make_initiator(const struct tunnel_options *o, int usage, const char *host, stru
     setup->config.mech = mechanism_oid(mechanism);
     if ((usage & USAGE_OTC) != 0)
         TRY(acquire("otc", o->secret_file, GSS_C_INITIATE, &setup->initiate_with, err));
+    else if (setup->tickets != NULL) {
+        setup->config.initiate_take = tickets_take;
+        setup->config.initiate_give = tickets_give;
+        setup->config.initiate_context = setup->tickets;
+    }
     snprintf(name, sizeof name, "gage@%s", host[0] != '\0' ? host : "localhost");
     gss_buffer_desc text = gss_buffer_of(slice_str(o->target != NULL ? o->target : name));
     gss_OID type = memchr(text.value, '/', text.length) != NULL ? GSS_C_NT_USER_NAME : GSS_C_NT_HOSTBASED_SERVICE;
@@ -186,6 +193,8 @@ tunnel_setup_make(const struct tunnel_options *o, const char *host, enum gage_st
     gage_rc found = mechs_find(err);
     if ((usage & USAGE_OTC) != 0)
         TRY(found);
+    if ((usage & USAGE_KRB5) != 0)
+        setup->tickets = tickets_new();
     if (c->role != GAGE_STREAM_ACCEPTOR)
         TRY(make_initiator(o, usage, host, setup, err));
     if (c->role != GAGE_STREAM_INITIATOR)
@@ -202,4 +211,5 @@ tunnel_setup_cleanup(struct tunnel_setup *setup)
     gss_cred_drop(&setup->initiate_with);
     gss_cred_drop(&setup->accept_with);
     gss_name_drop(&setup->target);
+    tickets_free(&setup->tickets);
 }

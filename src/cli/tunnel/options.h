@@ -56,6 +56,7 @@ struct tunnel_setup {
     struct gage_stream_config config;
     gss_cred_id_t initiate_with, accept_with;
     gss_name_t target;
+    struct tickets *tickets;
 };
 
 /* `host` is whom we connect to ("" if we do not), for the default target. `fallback_role` holds unless --role says otherwise. Finds the
