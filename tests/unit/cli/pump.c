@@ -1,6 +1,8 @@
 #include "unit/test.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -59,7 +61,7 @@ run(struct work *w, size_t n, int to, struct gage_err *err)
     return pump_run(&pump, from, "the file", to, "the target", &step, err);
 }
 
-#define BIG (9 * PUMP_PIECE)
+#define BIG ((2 * PUMP_SLOTS + 3) * PUMP_PIECE) /* fills the queue, and ends between batches */
 
 TEST(keeps_the_order_at_every_size)
 {
@@ -104,4 +106,49 @@ TEST(a_full_disk_ends_it_and_says_so)
     pump_cleanup(&pump);
 }
 
-TEST_MAIN(CASE(keeps_the_order_at_every_size), CASE(a_step_that_fails_ends_it), CASE(a_full_disk_ends_it_and_says_so))
+/* A pump between two pipes, in a thread. */
+struct piped {
+    int from, to;
+    struct work work;
+    gage_rc rc;
+};
+
+static void *
+run_piped(void *argument)
+{
+    struct piped *p = argument;
+    const struct pump_step step = {piece, end, &p->work, PUMP_OUT};
+    p->rc = pump_run(&pump, p->from, "the file", p->to, "the target", &step, NULL);
+    return NULL;
+}
+
+TEST(what_comes_from_a_pipe_goes_on_at_once)
+{
+    int in[2], out[2];
+    static uint8_t bytes[PUMP_PIECE + 8];
+    pthread_t thread;
+    assert_return_code(pipe(in), 0);
+    assert_return_code(pipe(out), 0);
+    struct piped p = {.from = in[0], .to = out[1], .work = {.expected = GAGE_BUF(BIG)}};
+    assert_int_equal(pthread_create(&thread, NULL, run_piped, &p), 0);
+    for (int i = 0; i < PUMP_BATCH; i++) {
+        assert_int_equal(write(in[1], bytes, PUMP_PIECE), PUMP_PIECE);
+        for (size_t n = 0; n < PUMP_PIECE;) { /* or more, with the marks */
+            struct pollfd ready = {.fd = out[0], .events = POLLIN};
+            assert_int_equal(poll(&ready, 1, 30000), 1); /* a hang, otherwise */
+            ssize_t got = read(out[0], bytes, sizeof bytes);
+            assert_true(got > 0);
+            n += (size_t)got;
+        }
+    }
+    close(in[1]);
+    pthread_join(thread, NULL); /* what is left fits the pipe */
+    assert_ok(p.rc);
+    gage_buf_free(&p.work.expected);
+    close(in[0]);
+    close(out[0]);
+    close(out[1]);
+}
+
+TEST_MAIN(CASE(keeps_the_order_at_every_size), CASE(what_comes_from_a_pipe_goes_on_at_once),
+          CASE(a_step_that_fails_ends_it), CASE(a_full_disk_ends_it_and_says_so))
