@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define WRITER_STACK ((size_t)128 * 1024)
 
-/* The queue between the two threads: `filled` slots were handed over, `drained` of them written; slot i is in place i % PUMP_SLOTS. To wake a thread
- * costs as much as to write a slot: who has to wait sleeps until there are `batch` slots to be done. */
+/* The queue between the two threads: `filled` slots were handed over, `drained` of them written; slot i is in place i % PUMP_SLOTS. */
 struct writer {
     struct pump *pump;
     int to;
@@ -19,7 +17,7 @@ struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t filled, drained, batch;
+    uint64_t filled, drained;
     bool ended, failed;
     struct gage_err err; /* of the thread, once failed */
 };
@@ -41,8 +39,7 @@ write_slots(void *argument)
     pthread_mutex_lock(&w->lock);
     while (!w->failed && (w->drained < w->filled || !w->ended)) {
         if (w->drained == w->filled) {
-            while (w->filled - w->drained < w->batch && !w->ended)
-                pthread_cond_wait(&w->changed, &w->lock);
+            pthread_cond_wait(&w->changed, &w->lock);
             continue;
         }
         gage_buf *slot = &w->pump->slots[w->drained % PUMP_SLOTS];
@@ -52,8 +49,7 @@ write_slots(void *argument)
         w->drained++;
         w->failed = !gage_ok(rc);
         w->err = err;
-        if (w->failed || w->filled - w->drained <= PUMP_SLOTS - w->batch)
-            pthread_cond_signal(&w->changed);
+        pthread_cond_signal(&w->changed);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -70,21 +66,13 @@ start_thread(struct writer *w)
     pthread_attr_destroy(&attributes);
 }
 
-/* Whether the queue was full and has no room for a batch yet. */
-static bool
-must_wait(const struct writer *w, bool full)
-{
-    return full && !w->failed && w->filled - w->drained > PUMP_SLOTS - w->batch;
-}
-
 /* The slot to fill next, once the writer is through with it. */
 static gage_rc
 free_slot(struct writer *w, gage_buf **slot, struct gage_err *err)
 {
     gage_rc rc = GAGE_DONE;
     pthread_mutex_lock(&w->lock);
-    bool full = w->filled - w->drained == PUMP_SLOTS;
-    while (must_wait(w, full))
+    while (!w->failed && w->filled - w->drained == PUMP_SLOTS)
         pthread_cond_wait(&w->changed, &w->lock);
     if (w->failed)
         rc = gage_fail(err, w->err.code, "%s", w->err.text);
@@ -103,8 +91,7 @@ hand_over(struct writer *w, gage_buf *slot, struct gage_err *err)
         return write_slot(w, slot, err);
     pthread_mutex_lock(&w->lock);
     w->filled++;
-    if (w->filled - w->drained >= w->batch)
-        pthread_cond_signal(&w->changed);
+    pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
     return GAGE_DONE;
 }
@@ -121,14 +108,6 @@ finish(struct writer *w, gage_rc rc, struct gage_err *err)
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     return gage_ok(rc) && w->failed ? gage_fail(err, w->err.code, "%s", w->err.text) : rc;
-}
-
-/* What comes out of a pipe may be waited for: there nothing lies until a batch is together. */
-static uint64_t
-batch_for(int from)
-{
-    struct stat st;
-    return fstat(from, &st) == 0 && S_ISREG(st.st_mode) ? PUMP_BATCH : 1;
 }
 
 /* One piece read and transformed; *n is its length, 0 at the end. */
@@ -171,7 +150,7 @@ gage_rc
 pump_run(struct pump *pump, int from, const char *what, int to, const char *where, const struct pump_step *step,
          struct gage_err *err)
 {
-    struct writer w = {.pump = pump, .to = to, .where = where, .out_max = step->out_max, .batch = batch_for(from)};
+    struct writer w = {.pump = pump, .to = to, .where = where, .out_max = step->out_max};
     for (size_t i = 0; i < PUMP_SLOTS; i++)
         pump->slots[i].n = 0;
     pthread_mutex_init(&w.lock, NULL);

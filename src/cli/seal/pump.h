@@ -7,10 +7,10 @@
 
 #include "base/file.h"
 
-#define PUMP_PIECE ((size_t)65534) /* the data of a full frame: with what was held back, one chunk at most comes out */
-#define PUMP_OUT (PUMP_PIECE + 2 * 1024) /* that chunk, and a header or the short last one */
-#define PUMP_SLOTS 7
-#define PUMP_BATCH 4 /* of a file's slots: see pump.c */
+#define PUMP_PIECE                                                                                                     \
+    ((size_t)2 * 65534) /* the data of two full frames: with what was held back, two chunks at most come out */
+#define PUMP_OUT (PUMP_PIECE + 1024) /* two chunks and a header */
+#define PUMP_SLOTS 3
 
 /* Turns bytes into others, a piece a call, appended to *out (at most out_max bytes). `end`: no more come; then it is called until *more is
  * false. */
