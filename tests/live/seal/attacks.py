@@ -128,7 +128,7 @@ class Attacks(Stage):
         """Sixteen at once take the same seal: one opens it."""
         (self.f.path / "s").write_bytes(self.seal())
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            done = list(pool.map(lambda i: self.f.gage("unseal", "bob", "--once", "--max-age", "1h", "--output", f"replay{i}", "s"),
+            done = list(pool.map(lambda i: self.f.gage("unseal", "bob", "--once", "--max-age", "4h", "--output", f"replay{i}", "s"),
                                  range(16)))
         self.assertEqual(sorted(d.returncode for d in done), [0] + [EXIT["used"]] * 15, [d.stderr for d in done])
         self.assertEqual(len(list(self.f.path.glob("replay*"))), 1)
@@ -138,7 +138,7 @@ class Attacks(Stage):
         for i in range(24):
             (self.f.path / f"own{i}.seal").write_bytes(self.seal(b"%d" % i))
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
-            done = list(pool.map(lambda i: self.f.gage("unseal", "bob", "--once", "--max-age", "1h", f"own{i}.seal"), range(24)))
+            done = list(pool.map(lambda i: self.f.gage("unseal", "bob", "--once", "--max-age", "4h", f"own{i}.seal"), range(24)))
         self.assertEqual([d.returncode for d in done], [0] * 24, [d.stderr for d in done if d.returncode])
         for i in range(24):
             self.assertEqual((self.f.path / f"own{i}").read_bytes(), b"%d" % i)
@@ -153,7 +153,7 @@ class Attacks(Stage):
     def test_a_copied_keyring(self):
         """The documented limit: two copies do not see each other's replays; each sees its own."""
         self.copy_of_bob("copy")
-        words = ("--once", "--max-age", "1h")
+        words = ("--once", "--max-age", "4h")
         seal = self.seal()
         self.f.ok("unseal", "bob", *words, stdin=seal)
         self.f.ok("unseal", "copy", *words, stdin=seal)
@@ -214,7 +214,7 @@ class Refusals(Stage):
         return {int(n) for n in re.findall(r"(?m)^(\d+) ", part)}
 
     def test_each_refusal_has_the_code_the_manual_gives_and_a_sentence_of_its_own(self):
-        seal, once = self.seal(), ("--once", "--max-age", "1h")
+        seal, once = self.seal(), ("--once", "--max-age", "4h")
         self.copy_of_bob("over")
         self.twins()
         self.f.ok("peers", "over", "--expire", "1s", "alice")
