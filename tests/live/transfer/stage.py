@@ -45,7 +45,10 @@ class Relay:
         self.folder = tempfile.TemporaryDirectory(prefix="gage-relay-")
         self.home = pathlib.Path(self.folder.name)
         self.cert, self.key, self.pin = make_certificate(self.home)
-        self.port = free_port()
+        self.place = socket.socket()  # bound, never listening: nobody else gets the port while the relay is dead
+        self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.place.bind(("127.0.0.1", 0))
+        self.port = self.place.getsockname()[1]
         self.url = f"https://127.0.0.1:{self.port}"
         self.options, self.env = options, env or {}
         self.process = None
@@ -91,6 +94,7 @@ class Relay:
 
     def __exit__(self, *_):
         self.stop()
+        self.place.close()
         self.folder.cleanup()
 
 
