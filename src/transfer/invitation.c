@@ -174,7 +174,7 @@ read_member(const struct json_object *object, const char *name, bool (*valid)(ga
     struct json value = json_get(object, name);
     if (value.type == JSON_NONE)
         return GAGE_DONE;
-    bool good = gage_ok(json_string(value, &text)) && valid(gage_buf_slice(&text)) &&
+    bool good = gage_ok(json_read_string(value, &text)) && valid(gage_buf_slice(&text)) &&
                 gage_ok(copy_text(to, size, gage_buf_slice(&text)));
     REQUIRE(good, err, GAGE_E_FORMAT, "the invitation's \"%s\" is malformed or too long", name);
     return GAGE_DONE;
@@ -197,7 +197,7 @@ read_file(gage_slice text, gage_invitation *in, struct gage_err *err)
     int64_t version = 0;
     TRY(json_parse_object(text, &object, err));
     bool ours = slice_equal(json_plain(json_get(&object, "type")), SLICE_LITERAL(FILE_KIND)) &&
-                gage_ok(json_integer(json_get(&object, "version"), &version)) && version == FILE_VERSION;
+                gage_ok(json_read_integer(json_get(&object, "version"), &version)) && version == FILE_VERSION;
     REQUIRE(ours, err, GAGE_E_FORMAT, "not an invitation of this version");
     gage_slice mailbox = json_plain(json_get(&object, "mailbox"));
     TRY(url_parse_mailbox(mailbox, in->allow_loopback_http, &in->url, err));

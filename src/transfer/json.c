@@ -321,7 +321,7 @@ json_get(const struct json_object *object, const char *name)
 }
 
 gage_rc
-json_string(struct json value, gage_buf *out)
+json_read_string(struct json value, gage_buf *out)
 {
     uint32_t character;
     size_t before = out->n;
@@ -350,7 +350,7 @@ json_plain(struct json value)
 }
 
 gage_rc
-json_integer(struct json value, int64_t *out)
+json_read_integer(struct json value, int64_t *out)
 {
     int64_t v = 0;
     bool good = value.type == JSON_NUMBER && value.text.n <= 16;

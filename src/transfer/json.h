@@ -34,11 +34,11 @@ gage_rc json_parse_object(gage_slice text, struct json_object *out, struct gage_
 struct json json_get(const struct json_object *object, const char *name);
 
 /* Appends a string's characters, escapes resolved; GAGE_E_FORMAT if the value is not a string, GAGE_E_LIMIT if it does not fit. */
-gage_rc json_string(struct json value, gage_buf *out);
+gage_rc json_read_string(struct json value, gage_buf *out);
 /* A string without escapes, borrowed; empty slice with p == NULL where it is something else. */
 gage_slice json_plain(struct json value);
 /* A non-negative integer below 2^53 without fraction or exponent; GAGE_E_FORMAT otherwise. */
-gage_rc json_integer(struct json value, int64_t *out);
+gage_rc json_read_integer(struct json value, int64_t *out);
 
 /* Appends the text as a quoted JSON string: UTF-8 stays, quotes, backslash and control characters are escaped. */
 void put_json_string(gage_buf *buf, gage_slice text);

@@ -226,7 +226,7 @@ copy_member(char *to, size_t size, const struct json_object *object, const char 
 {
     AUTO(gage_buf) text = GAGE_BUF(RELAY_ANSWER_SMALL);
     to[0] = '\0';
-    if (gage_ok(json_string(json_get(object, name), &text)))
+    if (gage_ok(json_read_string(json_get(object, name), &text)))
         copy_printable(to, size, gage_buf_slice(&text));
 }
 
@@ -245,7 +245,7 @@ relay_read_create(gage_slice body, const struct url *relay, bool allow_loopback_
     struct json_object object;
     AUTO(gage_buf) link = GAGE_BUF(GAGE_TRANSFER_URL_MAX);
     TRY(json_parse_object(body, &object, err));
-    REQUIRE(gage_ok(json_string(json_get(&object, "urlLink"), &link)), err, GAGE_E_FORMAT,
+    REQUIRE(gage_ok(json_read_string(json_get(&object, "urlLink"), &link)), err, GAGE_E_FORMAT,
             "the relay's answer names no mailbox (urlLink)");
     TRY(url_parse_mailbox(gage_buf_slice(&link), allow_loopback_http, mailbox, err));
     REQUIRE(
@@ -265,7 +265,7 @@ read_payload(struct json payload, struct relay_content *out, struct gage_err *er
     TRY(json_parse_object(payload.text, &object, err));
     struct json value = json_get(&object, "data");
     gage_slice data = json_plain(value);
-    if (data.p == NULL && gage_ok(json_string(value, &unescaped)))
+    if (data.p == NULL && gage_ok(json_read_string(value, &unescaped)))
         data = gage_buf_slice(&unescaped); /* "\/" is a legal way to write '/' */
     out->type = json_plain(json_get(&object, "type"));
     REQUIRE(out->type.n > 0 && data.n > 0, err, GAGE_E_FORMAT,
@@ -289,7 +289,7 @@ relay_read_content(gage_slice body, struct relay_content *out, struct gage_err *
     if (shown.type == JSON_OBJECT && gage_ok(json_parse_object(shown.text, &display, NULL)))
         copy_member(out->title, sizeof out->title, &display, "title");
     out->expires = time_member(&object, "expiration");
-    out->version = gage_ok(json_integer(json_get(&object, "version"), &version)) ? (uint64_t)version : 0;
+    out->version = gage_ok(json_read_integer(json_get(&object, "version"), &version)) ? (uint64_t)version : 0;
     return GAGE_DONE;
 }
 

@@ -12,9 +12,9 @@ TEST(reads_members_in_place)
             " {\"a\":\"x\\n\\u00e4\\ud83d\\ude00\\/\", \"b\" : 17,\"c\":{\"d\":[1,2,{\"e\":null}]},\"f\":true} "),
         &o, NULL));
     assert_int_equal(o.count, 4);
-    assert_ok(json_string(json_get(&o, "a"), &s));
+    assert_ok(json_read_string(json_get(&o, "a"), &s));
     assert_slice_equal(gage_buf_slice(&s), SLICE_LITERAL("x\n\xc3\xa4\xf0\x9f\x98\x80/"));
-    assert_ok(json_integer(json_get(&o, "b"), &n));
+    assert_ok(json_read_integer(json_get(&o, "b"), &n));
     assert_int_equal(n, 17);
     assert_ok(json_parse_object(json_get(&o, "c").text, &inner, NULL));
     assert_int_equal(json_get(&inner, "d").type, JSON_ARRAY);
@@ -87,7 +87,7 @@ TEST(refuses_integers_that_are_none)
         struct json_object o;
         int64_t n;
         assert_ok(json_parse_object(slice_str(bad[i]), &o, NULL));
-        assert_code(json_integer(json_get(&o, "a"), &n), GAGE_E_FORMAT);
+        assert_code(json_read_integer(json_get(&o, "a"), &n), GAGE_E_FORMAT);
     }
 }
 
@@ -100,7 +100,7 @@ TEST(reads_back_the_strings_it_writes)
     put_json_string(&text, slice_str(all));
     put_u8(&text, '}');
     assert_ok(json_parse_object(gage_buf_slice(&text), &o, NULL));
-    assert_ok(json_string(json_get(&o, "s"), &back));
+    assert_ok(json_read_string(json_get(&o, "s"), &back));
     assert_slice_equal(gage_buf_slice(&back), slice_str(all));
 }
 

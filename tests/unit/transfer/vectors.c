@@ -53,7 +53,7 @@ static uint32_t
 number(const struct json_object *o, const char *name)
 {
     int64_t n = -1;
-    assert_ok(json_integer(json_get(o, name), &n));
+    assert_ok(json_read_integer(json_get(o, name), &n));
     return (uint32_t)n;
 }
 
@@ -202,7 +202,7 @@ TEST(invitations_are_written_and_read_to_the_byte)
     gage_invitation *in = NULL;
     hex(&o, "secret", &secret);
     for (int form = 0; form < 3; form++) {
-        assert_ok(json_string(json_get(&o, forms[form]), &text[form]));
+        assert_ok(json_read_string(json_get(&o, forms[form]), &text[form]));
         assert_ok(gage_invitation_parse(gage_buf_slice(&text[form]), false, &in, NULL));
         assert_slice_equal(slice_str(gage_invitation_url(in)), json_plain(json_get(&o, "mailbox")));
         assert_slice_equal(secret_slice(&in->secret), gage_buf_slice(&secret));
