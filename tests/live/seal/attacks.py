@@ -6,11 +6,16 @@ import pathlib
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
+import time
 import unittest
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from people import EXIT, ROOT, Folder  # noqa: E402
+import two_keys  # noqa: E402
+from people import EXIT, GAGE, ROOT, Folder  # noqa: E402
 
 HEADER, CHUNK = 81, 65552
 FAKETIME = {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"}
@@ -205,6 +210,67 @@ class Attacks(Stage):
             done = self.f.gage("unseal", "bob", stdin=bad)
             self.assertIn(done.returncode, (EXIT["format"], EXIT["unsupported"]), (bad[:40], done.stderr))
             self.assertEqual(done.stdout, b"")
+
+
+class TwoKeys(unittest.TestCase):
+    """Mallory is paired with Bob twice, and makes a seal whose one chunk AES-GCM opens under the keys of both pairings. For Bob's sake the hint, which
+    fits one of them in truth, is made to fit both: what is left against her is the commitment."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.f = Folder()
+        for alias, to in (("mallory", "bob"), ("trent", "bob2")):
+            one, other = cls.f.secret(alias)
+            for status, text in cls.f.meet("mallory", "bob", one, other, as_first=alias, as_second=to):
+                assert status == 0, text
+        cls.good, cls.evil = (two_keys.Keys(cls.f.ring("mallory"), to) for to in ("bob", "bob2"))
+        two_keys.give_hint_key(cls.f.ring("bob"), "trent", "mallory")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.f.remove()
+
+    def craft(self, committed):
+        """A seal with the commitment of `committed` (None: of neither), valid under both pairings' keys; under the first it says MESSAGE."""
+        form, nonce = two_keys.form, os.urandom(32)
+        (good, first), (evil, second) = self.good.of_seal(nonce), self.evil.of_seal(nonce)
+        commitment = {self.good: good, self.evil: evil, None: os.urandom(32)}[committed]
+        header = b"\1" + nonce + form.siphash128(self.good.hint_send, nonce) + commitment
+        inner = b"\1" + os.urandom(16) + int(time.time()).to_bytes(8, "big") + form.vec16(self.good.me) + form.vec16(self.good.peer) + b"\0"
+        text = form.frames_of(inner + b"pay mallory " + bytes(range(65, 91)) * 4)
+        iv, aad = form.iv(0, True), form.sha256(header)
+        free = (2 + len(inner) + 12 + 15) // 16
+        body = two_keys.ciphertext_for_two(*(two_keys.Gcm(key, iv, aad) for key in (first, second)), text, free)
+        opened = [AESGCM(key).decrypt(iv, body, aad) for key in (first, second)]  # what one without commitment would take: both
+        self.assertNotEqual(*opened)
+        self.assertEqual(opened[0][:free * 16] + opened[0][free * 16 + 16:], text[:free * 16] + text[free * 16 + 16:])
+        return header + body, form.data_of(opened[0])[len(inner):]
+
+    def test_a_ciphertext_that_opens_under_two_keys_opens_for_the_committed_one_alone(self):
+        sealed, message = self.craft(self.good)
+        done = self.f.ok("unseal", "bob", stdin=sealed)
+        self.assertEqual(done.stdout, message)
+        self.assertIn(b" (mallory), ", done.stderr)
+        refused = self.f.gage("unseal", "bob", "--from", "trent", stdin=sealed)
+        self.assertEqual((refused.returncode, refused.stdout), (EXIT["originator"], b""), refused.stderr)
+
+    def test_committed_to_one_pairing_it_does_not_open_as_what_it_says_under_the_other(self):
+        sealed, _ = self.craft(self.evil)
+        done = self.f.gage("unseal", "bob", stdin=sealed)
+        self.assertEqual((done.returncode, done.stdout), (EXIT["auth"], b""), done.stderr)
+
+    def test_committed_to_neither_it_opens_for_neither_and_nothing_of_it_is_decrypted(self):
+        """The header is refused before any ciphertext has come."""
+        sealed, _ = self.craft(None)
+        done = self.f.gage("unseal", "bob", stdin=sealed)
+        self.assertEqual((done.returncode, done.stdout), (EXIT["not_found"], b""), done.stderr)
+        going = subprocess.Popen([GAGE, "unseal", "--keyring", self.f.ring("bob")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, env=self.f.env)
+        with going:
+            going.stdin.write(sealed[:HEADER])
+            going.stdin.flush()
+            self.assertEqual(going.wait(30), EXIT["not_found"])  # its input is open still
+            self.assertEqual(going.stdout.read(), b"")
 
 
 class Refusals(Stage):

@@ -231,19 +231,25 @@ class Killed(Stage):
         self.sweep("bob_env")
 
 
-class Connection(unittest.TestCase):
-    """Over STARTGSS: the two sides' line, tokens and confirmation are doc/startgss.md's."""
+class Doors(unittest.TestCase):
+    """Both sides of a pairing over STARTGSS, one of which may die before its Nth noticeable call."""
 
     def setUp(self):
-        self.f = Folder()
+        self.f = Folder(self.environment())
         self.addCleanup(self.f.remove)
+
+    def environment(self):
+        return None
+
+    def carries(self, text):
+        sealed = self.f.ok("seal", "alice", "--to", "bob", stdin=text).stdout
+        self.assertEqual(self.f.ok("unseal", "bob", "--from", "alice", stdin=sealed).stdout, text)
 
     def mended(self, one, other):
         """After a kill: whatever is there, pairing again with --replace leaves both sides with one pairing."""
         for status, text in self.f.meet("alice", "bob", (*one, "--replace"), (*other, "--replace")):
             self.assertEqual(status, 0, text)
-        sealed = self.f.ok("seal", "alice", "--to", "bob", stdin=b"mended").stdout
-        self.assertEqual(self.f.ok("unseal", "bob", "--from", "alice", stdin=sealed).stdout, b"mended")
+        self.carries(b"mended")
 
     def killed(self, who, one, other, at=None, count=None):
         env = {"LD_PRELOAD": KILLER, **({"GAGE_KILL_AT": str(at)} if at else {"GAGE_KILL_COUNT": str(count)})}
@@ -268,9 +274,8 @@ class Connection(unittest.TestCase):
         for path in self.f.path.glob("*.ring*"):
             path.unlink()
 
-    def test_killed_at_every_point_one_more_pairing_mends_it(self):
-        one, other = self.f.secret()
-        for who in ("alice", "bob"):
+    def sweep(self, one, other):
+        for who, survivor in (("alice", "bob"), ("bob", "alice")):
             self.fresh()
             count = self.f.path / f"count-{who}"
             self.assertEqual(set(self.killed(who, one, other, count=count).values()), {0})
@@ -279,9 +284,18 @@ class Connection(unittest.TestCase):
             for at in range(1, calls + 1):
                 with self.subTest(f"{who} {at}"):
                     self.fresh()
-                    status = self.killed(who, one, other, at=at)[who]
-                    self.assertIn(status, (-signal.SIGKILL, 0), "0: bytes came in fewer pieces than when calls were counted")
+                    status = self.killed(who, one, other, at=at)
+                    self.assertIn(status[who], (-signal.SIGKILL, 0), "0: bytes came in fewer pieces than when calls were counted")
+                    if status[survivor] == 0:  # it was told that the other has stored
+                        self.carries(b"both have it")
                     self.mended(one, other)
+
+
+class Connection(Doors):
+    """The two sides' line, tokens and confirmation are doc/startgss.md's."""
+
+    def test_killed_at_every_point_one_more_pairing_mends_it(self):
+        self.sweep(*self.f.secret())
 
     def test_what_answers_without_the_protocol_is_refused_and_nothing_stored(self):
         import socket
@@ -319,8 +333,18 @@ class Connection(unittest.TestCase):
             self.assertIn(b"--allow", nobody.stderr)
 
 
+class Kerberos(Doors):
+    """The same where a KDC vouches for both."""
+
+    def environment(self):
+        return self.enterContext(Realm()).env
+
+    def test_killed_at_every_point_one_more_pairing_mends_it(self):
+        self.sweep(("--target", "gage@localhost"), ("--allow", "alice@TEST.GAGE"))
+
+
 # Run with the name of a class, only that one's cases: so that the parts run beside each other.
-for part in ("Link", "Killed", "Connection"):
+for part in ("Link", "Killed", "Connection", "Kerberos"):
     if len(sys.argv) > 1 and sys.argv[0].endswith("pairing.py") and part not in " ".join(sys.argv[1:]):
         del globals()[part]
 
