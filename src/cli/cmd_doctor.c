@@ -162,7 +162,7 @@ look_at_state(struct doctor *doctor)
     rc = gage_ok(rc) ? records_list(&ids, &err) : rc;
     for (size_t i = 0; gage_ok(rc) && i < ids.n; i++) {
         AUTO(record) r = RECORD_EMPTY;
-        rc = record_load(ids.id[i], false, &r, &err);
+        rc = record_load(ids.at[i].id, false, &r, &err);
         open += gage_ok(rc) && record_open(&r);
     }
     if (!gage_ok(rc)) {

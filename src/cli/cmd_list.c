@@ -128,7 +128,7 @@ run_list(const void *options, const struct operands *operands, struct gage_err *
     TRY(records_list(&ids, err));
     json_t *rows = o->json ? json_array() : NULL;
     for (size_t i = 0; i < ids.n; i++)
-        list_one(ids.id[i], rows);
+        list_one(ids.at[i].id, rows);
     if (rows != NULL) {
         json_dumpf(rows, stdout, JSON_INDENT(2));
         putchar('\n');

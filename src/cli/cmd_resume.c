@@ -97,7 +97,7 @@ resume_each(const struct resume_options *o, const record_ids *open, struct gage_
     pid_t *children = calloc(open->n, sizeof *children);
     REQUIRE(children != NULL, err, GAGE_E_NOMEM, "out of memory");
     size_t n = 0;
-    while (n < open->n && interrupted() == 0 && (children[n] = resume_in_child(o, open->id[n])) > 0)
+    while (n < open->n && interrupted() == 0 && (children[n] = resume_in_child(o, open->at[n].id)) > 0)
         n++;
     bool all = n == open->n;
     if (!all)
@@ -120,11 +120,11 @@ open_records(record_ids *open, struct gage_err *err)
     for (size_t i = 0; i < open->n; i++) {
         AUTO(record) r = RECORD_EMPTY;
         struct gage_err why = {0};
-        gage_rc rc = record_load(open->id[i], false, &r, &why);
+        gage_rc rc = record_load(open->at[i].id, false, &r, &why);
         if (!gage_ok(rc))
-            say("%s: %s", open->id[i], why.text);
+            say("%s: %s", open->at[i].id, why.text);
         else if (record_open(&r))
-            memmove(open->id[kept++], open->id[i], sizeof open->id[i]);
+            open->at[kept++] = open->at[i];
     }
     open->n = kept;
     return GAGE_DONE;
@@ -138,7 +138,7 @@ resume_all(const struct resume_options *o, struct gage_err *err)
     if (open.n == 0)
         say("there is nothing to resume");
     if (open.n <= 1)
-        return open.n == 0 ? GAGE_DONE : resume_one(o, open.id[0], true, err);
+        return open.n == 0 ? GAGE_DONE : resume_one(o, open.at[0].id, true, err);
     REQUIRE(o->output == NULL, err, GAGE_E_USAGE, "--output is for one transfer: name it");
     return resume_each(o, &open, err);
 }

@@ -74,14 +74,9 @@ forget_old(void)
     AUTO(record_ids) ids = {0};
     if (!gage_ok(records_list(&ids, NULL)))
         return;
-    for (size_t i = 0; i < ids.n; i++) {
-        char path[PATH_MAX];
-        struct stat st;
-        path_of(ids.id[i], "", path);
-        if (stat(path, &st) != 0 || st.st_mtime > clock_now() - FORGET_AFTER_S)
-            continue;
+    for (size_t i = 0; i < ids.n && ids.at[i].changed.tv_sec <= clock_now() - FORGET_AFTER_S; i++) {
         AUTO(record) r = RECORD_EMPTY;
-        if (gage_ok(record_load(ids.id[i], true, &r, NULL)) && !record_open(&r))
+        if (gage_ok(record_load(ids.at[i].id, true, &r, NULL)) && !record_open(&r))
             (void)record_remove(&r, NULL);
     }
 }
@@ -195,16 +190,22 @@ record_remove(record *r, struct gage_err *err)
     return remove_beside(r, ".lock", err);
 }
 
-/* The one id that begins like this. */
+/* The one id that begins like this. A whole id is taken as it is: other records need no look. */
 static gage_rc
 complete_id(const char *beginning, char id[RECORD_ID_LEN + 1], struct gage_err *err)
 {
     AUTO(record_ids) ids = {0};
     size_t found = 0, n = strlen(beginning);
-    TRY(records_list(&ids, err));
+    char path[PATH_MAX];
+    if (is_id(beginning)) {
+        path_of(beginning, "", path);
+        found = access(path, F_OK) == 0;
+        memcpy(id, beginning, RECORD_ID_LEN + 1);
+    } else
+        TRY(records_list(&ids, err));
     for (size_t i = 0; i < ids.n; i++) {
-        if (n > 0 && strncmp(ids.id[i], beginning, n) == 0) {
-            memcpy(id, ids.id[i], RECORD_ID_LEN + 1);
+        if (n > 0 && strncmp(ids.at[i].id, beginning, n) == 0) {
+            memcpy(id, ids.at[i].id, RECORD_ID_LEN + 1);
             found++;
         }
     }
@@ -234,20 +235,34 @@ record_load(const char *id, bool lock, record *r, struct gage_err *err)
 void
 record_ids_free(record_ids *ids)
 {
-    free(ids->id);
+    free(ids->at);
     *ids = (record_ids){0};
 }
 
 static int
 older_first(const void *a, const void *b)
 {
-    char path_a[PATH_MAX], path_b[PATH_MAX];
-    struct stat sa = {0}, sb = {0};
-    path_of(a, "", path_a);
-    path_of(b, "", path_b);
-    if (stat(path_a, &sa) != 0 || stat(path_b, &sb) != 0 || sa.st_mtim.tv_sec == sb.st_mtim.tv_sec)
-        return strcmp(a, b);
-    return sa.st_mtim.tv_sec < sb.st_mtim.tv_sec ? -1 : 1;
+    const struct record_id *one = a, *two = b;
+    if (one->changed.tv_sec != two->changed.tv_sec)
+        return one->changed.tv_sec < two->changed.tv_sec ? -1 : 1;
+    if (one->changed.tv_nsec != two->changed.tv_nsec)
+        return one->changed.tv_nsec < two->changed.tv_nsec ? -1 : 1;
+    return strcmp(one->id, two->id);
+}
+
+/* Room for one more: ids are no secrets. */
+static bool
+ids_grow(record_ids *ids)
+{
+    if (ids->n < ids->room)
+        return true;
+    size_t room = ids->room == 0 ? 64 : 2 * ids->room;
+    void *more = reallocarray(ids->at, room, sizeof *ids->at);
+    if (more == NULL)
+        return false;
+    ids->at = more;
+    ids->room = room;
+    return true;
 }
 
 gage_rc
@@ -255,22 +270,22 @@ records_list(record_ids *ids, struct gage_err *err)
 {
     DIR *dir = opendir(folder);
     struct dirent *entry;
+    struct stat st;
     if (dir == NULL)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot list the state folder %s", folder);
     while ((entry = readdir(dir)) != NULL) {
-        if (!is_id(entry->d_name))
+        if (!is_id(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &st, 0) != 0) /* gone since: not one of them */
             continue;
-        void *more = realloc(ids->id, (ids->n + 1) * sizeof *ids->id); /* ids are no secrets */
-        if (more == NULL) {
+        if (!ids_grow(ids)) {
             closedir(dir);
             return gage_fail(err, GAGE_E_NOMEM, "out of memory");
         }
-        ids->id = more;
-        memcpy(ids->id[ids->n++], entry->d_name, RECORD_ID_LEN + 1);
+        ids->at[ids->n].changed = st.st_mtim;
+        memcpy(ids->at[ids->n++].id, entry->d_name, RECORD_ID_LEN + 1);
     }
     closedir(dir);
     if (ids->n > 1)
-        qsort(ids->id, ids->n, sizeof *ids->id, older_first);
+        qsort(ids->at, ids->n, sizeof *ids->at, older_first);
     return GAGE_DONE;
 }
 
@@ -281,7 +296,7 @@ record_find_mailbox(const char *mailbox, enum record_side side, record *r, struc
     TRY(records_list(&ids, err));
     for (size_t i = 0; i < ids.n; i++) {
         record_free(r);
-        if (gage_ok(record_load(ids.id[i], false, r, NULL)) && r->side == side && strcmp(r->mailbox, mailbox) == 0)
+        if (gage_ok(record_load(ids.at[i].id, false, r, NULL)) && r->side == side && strcmp(r->mailbox, mailbox) == 0)
             return GAGE_DONE;
     }
     return gage_fail(err, GAGE_E_NOT_FOUND, "no transfer of this mailbox is known here");

@@ -7,6 +7,7 @@
 #define GAGE_CLI_RECORDS_H
 
 #include <limits.h>
+#include <time.h>
 
 #include "base/file.h"
 
@@ -65,8 +66,11 @@ gage_rc record_load(const char *id, bool lock, record *r, struct gage_err *err);
 
 /* The ids of all records, oldest first; *ids is to be freed with record_ids_free. */
 typedef struct {
-    char (*id)[RECORD_ID_LEN + 1];
-    size_t n;
+    struct record_id {
+        char id[RECORD_ID_LEN + 1];
+        struct timespec changed;
+    } * at;
+    size_t n, room;
 } record_ids;
 gage_rc records_list(record_ids *ids, struct gage_err *err);
 void record_ids_free(record_ids *ids);

@@ -176,7 +176,7 @@ TEST(records_finished_long_ago_are_forgotten_and_open_ones_never)
     assert_ok(records_open(NULL));
     assert_ok(records_list(&ids, NULL));
     assert_int_equal(ids.n, 1);
-    assert_string_equal(ids.id[0], open.id);
+    assert_string_equal(ids.at[0].id, open.id);
 }
 
 TEST(refuses_a_state_folder_that_others_can_enter)
