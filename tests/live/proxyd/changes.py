@@ -1,5 +1,4 @@
 """What changes while the daemon runs, and what outlives it: keytabs, sealing keys, its user, exported credentials."""
-import ctypes
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import unittest
 import gssapi
 from daemon import ACCEPTOR, Daemon, Wire, wait_for
 from gssx import ACCEPT, BOTH, COMPLETE, CONTINUE, DEFECTIVE_CRED, FAILURE, INITIATE, KRB5, UNAUTHORIZED, call, find, good, option, service, user
+from mounts import mount, own_mounts
 from realm import REALM, Realm
 
 MAGIC = b"gage-handles-1\n"
@@ -114,10 +114,8 @@ class Changes(unittest.TestCase):
 
     def private_run(self):
         """In the child: a /run of its own, so that the default replay cache is nobody else's."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        flags_private, new_mounts = 1 << 18 | 1 << 14, 0x20000
-        assert libc.unshare(new_mounts) == 0 and libc.mount(b"none", b"/", None, flags_private, None) == 0
-        assert libc.mount(b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755") == 0
+        own_mounts()
+        mount("tmpfs", "/run", "tmpfs", options="mode=755")
 
     def as_nobody(self, services):
         daemon = Daemon(self.realm, services, settings="run_as_user = nobody\n")

@@ -12,6 +12,7 @@ import unittest
 import gssapi
 from daemon import ACCEPTOR, PACKAGED, PROGRAM, Daemon, Wire, wait_for
 from gssx import ACCEPT, COMPLETE, INITIATE, KRB5, call, good, user
+from mounts import own_mounts
 from realm import REALM, Realm
 
 LANDLOCK_CREATE_RULESET, GET_VERSION = 444, 1
@@ -169,11 +170,10 @@ class Sandbox(unittest.TestCase):
             with self.assertRaises((EOFError, ConnectionResetError)):
                 call(Wire(daemon.path("named")), "indicate_mechs")
 
-    def ask_as(self, path, shown):
-        """A client in a mount namespace of its own, where its interpreter lies at the path `shown`."""
-        script = f"mount --bind {PYTHON} {shown} && exec {shown} -c '{ASK}' {path} {HERE}"
-        done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60,
-                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+    def ask(self, before, command, path):
+        """What a client in a mount namespace of its own is answered, where the command is its interpreter once `before` was done."""
+        done = subprocess.run(["sh", "-c", f"{before} && exec {command} -c '{ASK}' {path} {HERE}"], preexec_fn=own_mounts,
+                              capture_output=True, text=True, timeout=60, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
 
@@ -181,7 +181,7 @@ class Sandbox(unittest.TestCase):
         for program in (PACKAGED, PROGRAM):
             with Daemon(self.realm, ACCEPTOR + "  program = {dir}/allowed\n", program=program) as daemon, self.subTest(program=program):
                 shutil.copy("/usr/bin/true", daemon.path("allowed"))
-                answer = self.ask_as(daemon.socket, daemon.path("allowed"))
+                answer = self.ask(f"mount --bind {PYTHON} {daemon.path('allowed')}", daemon.path("allowed"), daemon.socket)
                 self.assertEqual(answer == "closed", program == PROGRAM, answer)
 
     def test_a_program_replaced_by_a_newer_one_is_matched_anew(self):

@@ -12,6 +12,7 @@ import unittest
 import gssapi
 from daemon import CHECKOUT, PROGRAM, Daemon, Wire, wait_for
 from gssx import COMPLETE, CONTINUE, KERNEL_CALL, KRB5, call, good, service
+from mounts import own_mounts
 from realm import Realm
 
 OURS = os.path.join(CHECKOUT, "dist/gage-proxyd.service")
@@ -19,7 +20,6 @@ THEIRS = "/lib/systemd/system/gssproxy.service"
 USER_UNIT = "/usr/lib/systemd/user/gssuserproxy.service"
 # /run and /var/lib are the test's own, with the folders that the package gssproxy has there; /etc has the realm's keytab where the packaged configuration expects it, and is read-only after.
 PRIVATE = """set -e
-mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs -o mode=755 tmpfs /var/lib
 mkdir -p /var/lib/gssproxy/rcache /var/lib/gssproxy/clients /var/lib/upper /var/lib/work; chmod 755 /var/lib/gssproxy
 mount -t overlay -o lowerdir=/etc,upperdir=/var/lib/upper,workdir=/var/lib/work overlay /etc
@@ -58,7 +58,7 @@ class Manager:
             self.env.pop(name)
         self.env.update(v.split("=", 1) for v in setting(unit, "Environment"))
         self.log = open(os.path.join(self.dir, "log"), "wb")
-        self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", PRIVATE, "sh", *before, *(words or command(unit))], env=self.env,
+        self.process = subprocess.Popen(["sh", "-c", PRIVATE, "sh", *before, *(words or command(unit))], env=self.env, preexec_fn=own_mounts,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def told(self):
