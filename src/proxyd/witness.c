@@ -30,29 +30,41 @@ static int to_witness = -1;
 
 /* ---- looking ---- */
 
-static void
-read_program(pid_t pid, char *path, size_t size)
+/* Where a link of /proc/PID leads, as we see it: "" where it cannot be read or does not fit. Returns its length. */
+static size_t
+read_link(pid_t pid, const char *name, char path[WITNESS_PATH_MAX])
 {
     char link[64];
-    snprintf(link, sizeof link, "/proc/%d/exe", pid);
-    ssize_t n = readlink(link, path, size - 1);
-    path[n > 0 && (size_t)n < size - 1 ? n : 0] = '\0'; /* one that was cut is none */
+    snprintf(link, sizeof link, "/proc/%d/%s", pid, name);
+    ssize_t n = readlink(link, path, WITNESS_PATH_MAX);
+    size_t length = n > 0 && n < WITNESS_PATH_MAX ? (size_t)n : 0;
+    path[length] = '\0';
+    return length;
 }
 
+/* Whether what the link of /proc/PID leads to is what we see at the path. */
 static bool
-identity(const char *path, struct statx *st)
-{
-    return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) == 0 && S_ISREG(st->stx_mode);
-}
-
-static bool
-runs_file(pid_t pid, const char *path)
+leads_to(pid_t pid, const char *name, const char *path, uint16_t type)
 {
     char link[64];
     struct statx a, b;
-    snprintf(link, sizeof link, "/proc/%d/exe", pid);
-    return identity(link, &a) && identity(path, &b) && a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+    const unsigned asked = STATX_TYPE | STATX_INO;
+    snprintf(link, sizeof link, "/proc/%d/%s", pid, name);
+    return statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, asked, &a) == 0 &&
+           statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, asked, &b) == 0 && (a.stx_mode & S_IFMT) == type &&
+           (b.stx_mode & S_IFMT) == type && a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
            a.stx_dev_minor == b.stx_dev_minor;
+}
+
+/* The kernel tells a path of another mount namespace from that namespace's root, which is not where we stand when either of us was put
+ * into a folder (chroot). If the client's root is ours all the same, what leads to it is no part of the path. */
+static void
+read_program(pid_t pid, char path[WITNESS_PATH_MAX])
+{
+    char root[WITNESS_PATH_MAX];
+    size_t n = read_link(pid, "exe", path) > 0 ? read_link(pid, "root", root) : 0;
+    if (n > 1 && strncmp(path, root, n) == 0 && path[n] == '/' && leads_to(pid, "root", "/", S_IFDIR))
+        memmove(path, path + n, strlen(path + n) + 1);
 }
 
 static void
@@ -60,9 +72,9 @@ look(const struct question *q, struct answer *a)
 {
     memset(a, 0, sizeof *a);
     if (q->kind == ASK_PROGRAM)
-        read_program(q->pid, a->path, sizeof a->path);
+        read_program(q->pid, a->path);
     else
-        a->same = runs_file(q->pid, q->path);
+        a->same = leads_to(q->pid, "exe", q->path, S_IFREG);
 }
 
 /* ---- the process ---- */

@@ -13,8 +13,8 @@
 
 /* Starts the process; `filter`: with a system call filter. Before any thread. */
 gage_rc witness_start(bool filter, struct gage_err *err);
-/* The executable of the process, as its link says; empty where it cannot be read. Asks the witness, or looks itself where none was
- * started. One thread at a time. */
+/* The executable of the process, as its link says, but from our root where that is the process's root, too; empty where it cannot be
+ * read. Asks the witness, or looks itself where none was started. One thread at a time. */
 void witness_program(pid_t pid, char *path, size_t size);
 /* Whether the process runs the very file that we see at the path: in a mount namespace of its own anybody can run any file under any
  * name. */

@@ -184,6 +184,18 @@ class Sandbox(unittest.TestCase):
                 answer = self.ask(f"mount --bind {PYTHON} {daemon.path('allowed')}", daemon.path("allowed"), daemon.socket)
                 self.assertEqual(answer == "closed", program == PROGRAM, answer)
 
+    def ask_from(self, fill):
+        """Of a service for the interpreter, by that very file, in a root that the commands `fill` make of the folder $room."""
+        with Daemon(self.realm, ACCEPTOR + f"  program = {PYTHON}\n") as daemon:
+            os.mkdir(daemon.path("room"))
+            return self.ask(f"room={daemon.path('room')}; {fill}", f"chroot $room {PYTHON}", daemon.socket)
+
+    def test_a_program_of_our_root_is_known_where_the_kernel_tells_what_leads_to_the_root_besides(self):
+        self.assertEqual(self.ask_from("mount --rbind / $room"), "24")
+
+    def test_a_program_of_a_root_that_only_holds_our_folders_is_not_known_by_its_path_there(self):
+        self.assertEqual(self.ask_from('for d in /*; do [ ! -d $d ] || { mkdir $room$d && mount --rbind $d $room$d; } || exit; done'), "closed")
+
     def test_a_program_replaced_by_a_newer_one_is_matched_anew(self):
         with Daemon(self.realm, ACCEPTOR + "  program = {dir}/allowed\n") as daemon:
             shutil.copy(PYTHON, daemon.path("allowed"))
