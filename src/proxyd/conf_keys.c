@@ -65,7 +65,7 @@ const struct key_row conf_rows[] = {
     {false, "max_connections", KEY_INT, S(max_connections), "2048", 1, 1000000, "Connections of the service."},
     {false, "max_requests", KEY_INT, S(max_requests), "16", 1, 1024, "Requests of one connection being worked on or waiting; past it the connection is not read."},
     {false, "max_queued", KEY_INT, S(max_queued), "4096", 1, 1000000, "Requests of the service waiting for their turn; past it they are answered UNAVAILABLE."},
-    {false, "max_blocked", KEY_INT, S(max_blocked), "8", 1, 256, "Calls of the service inside GSS or NSS at once; others wait in order."},
+    {false, "max_blocked", KEY_INT, S(max_blocked), "8", 1, 256, "Calls of the service inside GSS or NSS at once; others wait, and the uids that wait take turns. Where allow_any_uid is set, one uid has at most half of these and of max_queued."},
     {false, "max_contexts", KEY_INT, S(max_contexts), "1024", 1, 1000000, "Contexts kept in the daemon for one uid; the least recently used goes first."},
     {false, "call_deadline", KEY_SECONDS, S(call_deadline), "12s", 1, 3600, "A call that takes longer is answered with an error."},
 };

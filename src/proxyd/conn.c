@@ -31,6 +31,7 @@ conn_unref(struct conn *c)
     if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     close(c->fd);
+    account_put(c->server, c->account);
     record_cleanup(&c->in);
     gage_buf_free(&c->rest);
     gage_buf_free(&c->out);
@@ -51,8 +52,7 @@ is_named(struct server *s, const char *program)
     return named;
 }
 
-/* A kernel thread has no program: no reason to refuse it. Where the kernel can hold on to the process that connected, a number that
- * was given to another process meanwhile is found out. */
+/* A kernel thread has no program: no reason to refuse it. Where the kernel holds on to the process, one of the same number is found out. */
 static void
 read_program(struct server *s, int fd, struct peer *peer)
 {
@@ -108,7 +108,7 @@ enter(struct server *s, struct conn *c)
     pthread_mutex_lock(&s->lock);
     const struct service *service = match_service(s->epoch->conf, &c->peer, c->socket);
     c->gate = service != NULL ? s->epoch->gates[service->index] : NULL;
-    c->account = server_account(s, c->peer.uid);
+    c->account = account_get(s, c->peer.uid);
     bool good = c->account != NULL && c->fd < s->slot_count && admits(s, c->account, c->gate, service);
     if (good) {
         c->account->connections++;
@@ -366,7 +366,7 @@ fill(struct conn *c)
     return true;
 }
 
-/* A whole record is taken: it counts as under way, and the connection is held where nothing more can come before the answer. */
+/* A whole record: it counts as under way, and the connection is held where nothing more can come before the answer. */
 static gage_buf
 take_record(struct conn *c)
 {

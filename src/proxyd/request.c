@@ -152,11 +152,10 @@ release_held(struct server *s, int64_t now)
     }
 }
 
-void
-requests_expire(struct server *s)
+/* Answers some of them; false where there may be more. */
+static bool
+answer_some_late(struct server *s, int64_t now)
 {
-    int64_t now = now_ms();
-    release_held(s, now);
     struct late late[64];
     size_t count = 0;
     pthread_mutex_lock(&s->watch_lock);
@@ -171,47 +170,16 @@ requests_expire(struct server *s)
     pthread_mutex_unlock(&s->watch_lock);
     for (size_t i = 0; i < count; i++)
         answer_late(&late[i]);
+    return count < sizeof late / sizeof late[0];
 }
 
-/* ---- the gate ---- */
-
-enum admission { ADMITTED, QUEUED, REFUSED };
-
-static enum admission
-gate_enter(struct gate *g, struct request *r)
+void
+requests_expire(struct server *s)
 {
-    enum admission result = ADMITTED;
-    pthread_mutex_lock(&g->lock);
-    if (g->inside < r->service->max_blocked && g->first == NULL) {
-        g->inside++;
-    } else if (g->queued >= r->service->max_queued) {
-        result = REFUSED;
-    } else {
-        *(g->last != NULL ? &g->last->next : &g->first) = r;
-        g->last = r;
-        g->queued++;
-        result = QUEUED;
-    }
-    pthread_mutex_unlock(&g->lock);
-    return result;
-}
-
-/* One call leaves; the next in line takes its place. */
-static struct request *
-gate_leave(struct gate *g)
-{
-    pthread_mutex_lock(&g->lock);
-    struct request *r = g->first;
-    if (r != NULL) {
-        g->first = r->next;
-        g->last = g->first == NULL ? NULL : g->last;
-        g->queued--;
-        r->next = NULL;
-    } else {
-        g->inside--;
-    }
-    pthread_mutex_unlock(&g->lock);
-    return r;
+    int64_t now = now_ms();
+    release_held(s, now);
+    while (!answer_some_late(s, now))
+        ;
 }
 
 /* ---- executing ---- */
@@ -278,7 +246,8 @@ request_run(struct request *r)
         finish(r);
         return;
     }
-    enum admission admission = gate_enter(g, r);
+    const struct gate_rules rules = {r->service->max_blocked, r->service->max_queued, r->service->allow_any_uid};
+    enum admission admission = gate_enter(g, &rules, r->conn->peer.uid, &r->turn);
     if (admission == QUEUED)
         return;
     if (admission == REFUSED) {
@@ -293,8 +262,9 @@ request_run(struct request *r)
         pool_cover(r->conn->server);
         if (__atomic_load_n(&r->answered, __ATOMIC_ACQUIRE) == 0)
             execute_request(r);
+        struct turn *next = gate_leave(g, &r->turn);
         finish(r);
-        r = gate_leave(g);
+        r = (struct request *)(void *)next;
     }
 }
 

@@ -98,12 +98,9 @@ gate_of(struct server *s, const char *name)
     for (struct gate *g = s->gates; g != NULL; g = g->next)
         if (strcmp(g->name, name) == 0)
             return g;
-    struct gate *g = calloc(1, sizeof *g);
-    if (g == NULL || (g->name = strdup(name)) == NULL) {
-        free(g);
+    struct gate *g = gate_new(name);
+    if (g == NULL)
         return NULL;
-    }
-    pthread_mutex_init(&g->lock, NULL);
     g->next = s->gates;
     s->gates = g;
     return g;
@@ -256,23 +253,6 @@ server_apply(struct server *s, struct conf *conf, int inherited, struct gage_err
     close_all(&old);
     epoch_unref(&before);
     return GAGE_DONE;
-}
-
-struct account *
-server_account(struct server *s, uid_t uid)
-{
-    struct account *a = s->accounts;
-    while (a != NULL && a->uid != uid)
-        a = a->next;
-    if (a != NULL)
-        return a;
-    a = calloc(1, sizeof *a);
-    if (a == NULL)
-        return NULL;
-    a->uid = uid;
-    a->next = s->accounts;
-    s->accounts = a;
-    return a;
 }
 
 /* ---- every second ---- */

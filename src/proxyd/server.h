@@ -14,32 +14,23 @@
 #include <pthread.h>
 
 #include "proxyd/call.h"
+#include "proxyd/gate.h"
 #include "rpc/call.h"
 #include "rpc/record.h"
 
 #define SOCKET_PATH_MAX 108
 
-/* One uid's share. Never freed while the daemon runs; counters under server.lock or atomic. */
+/* One uid's share; exists while a connection of its does. */
 struct account {
-    struct account *next;
+    struct account *next; /* under server.lock, as what follows */
     uid_t uid;
-    int64_t connections;     /* under server.lock */
+    int refs;
+    int64_t connections;
     int64_t requests, bytes; /* atomic */
     bool stalled;            /* some connection of its waits for the share to shrink; atomic */
 };
 
 struct request;
-
-/* At most max_blocked calls of a service are inside GSS or NSS; others wait in the order in which they came. Shared by all
- * configurations that name the service. */
-struct gate {
-    struct gate *next;
-    char *name;
-    pthread_mutex_t lock;
-    int64_t inside, queued;
-    int64_t connections; /* atomic */
-    struct request *first, *last;
-};
 
 /* A configuration in force, with the gate of each service. */
 struct epoch {
@@ -80,7 +71,7 @@ struct conn {
 };
 
 struct request {
-    struct request *next;                        /* in its gate's queue */
+    struct turn turn;                            /* in its gate; first, so that the one leads to the other */
     struct request *watch_next, *watch_previous; /* while it may run out of time; under watch_lock */
     struct conn *conn;
     struct epoch *epoch;
@@ -130,8 +121,12 @@ void server_tick(struct server *s);
 void server_renew_keys(struct server *s);
 /* Waits for what is being executed, at most a few seconds, closes everything, removes the sockets. */
 void server_stop(struct server *s);
-struct account *server_account(struct server *s, uid_t uid); /* with server.lock held */
 int64_t now_ms(void);
+
+/* ---- account.c ---- */
+/* The uid's account, with a reference; NULL where memory is short. With server.lock held. */
+struct account *account_get(struct server *s, uid_t uid);
+void account_put(struct server *s, struct account *account); /* NULL is fine */
 
 /* ---- listen.c ---- */
 gage_rc listen_open(const char *path, bool user_mode, struct listener **out, struct gage_err *err);
