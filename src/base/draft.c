@@ -82,15 +82,23 @@ draft_link(const draft *d, const char *name)
 }
 
 int
+draft_name(draft *d)
+{
+    char name[DRAFT_NAME_MAX];
+    if (d->name[0] != '\0')
+        return 0;
+    int sys = random_name(name) ? draft_link(d, name) : EIO;
+    if (sys == 0)
+        memcpy(d->name, name, sizeof name);
+    return sys;
+}
+
+int
 draft_rename(draft *d, const char *name)
 {
-    if (d->name[0] == '\0') { /* rename(2) needs a name to rename */
-        char between[DRAFT_NAME_MAX];
-        int sys = random_name(between) ? draft_link(d, between) : EIO;
-        if (sys != 0)
-            return sys;
-        memcpy(d->name, between, sizeof between);
-    }
+    int sys = draft_name(d); /* rename(2) needs a name to rename */
+    if (sys != 0)
+        return sys;
     if (renameat(d->folder, d->name, d->folder, name) != 0)
         return errno;
     d->name[0] = '\0';

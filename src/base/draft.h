@@ -20,6 +20,8 @@ typedef struct {
 gage_rc draft_open(int folder, const char *where, draft *d, struct gage_err *err);
 /* Gives it a further name in its folder, never over another file: 0 or errno. */
 int draft_link(const draft *d, const char *name);
+/* Gives it the name of a draft, d->name, unless it has that: a kill leaves it from now on. 0 or errno. */
+int draft_name(draft *d);
 /* Makes it the file of this name, over another one if there is one: 0 or errno. */
 int draft_rename(draft *d, const char *name);
 /* Closes; what has no name but the draft's is gone. */

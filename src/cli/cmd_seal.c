@@ -130,8 +130,8 @@ seal_one(void *context, int fd, const char *file, struct gage_err *err)
         TRY(place_open(&place, out.seal, run->options->force, err));
     struct sealing sealing = {.run = run, .sealer = sealer};
     const struct pump_step step = {put_piece, put_end, &sealing, run->options->armor ? PUMP_OUT * 3 / 2 : PUMP_OUT};
-    TRY(pump_run(&run->pump, fd, file, placed ? place.fd : STDOUT_FILENO, placed ? place.target : "standard output",
-                 &step, err));
+    TRY(pump_run(&run->pump, fd, file, placed ? place.file.fd : STDOUT_FILENO,
+                 placed ? place.target : "standard output", &step, err));
     if (granted)
         TRY(write_grant(run, sealer, out.grant, err));
     return placed ? place_commit(&place, run->options->force, false, err) : GAGE_DONE;

@@ -125,9 +125,9 @@ open_through(struct run *run, int fd, const char *file, struct opening *o, struc
 {
     struct feeding feeding = {run, o};
     const struct pump_step step = {feed, feed_end, &feeding, PUMP_OUT};
-    bool placed = o->place.fd >= 0;
+    bool placed = o->place.file.fd >= 0;
     const char *where = !placed || o->target[0] == '\0' ? "standard output" : o->target;
-    return pump_run(&run->pump, fd, file, placed ? o->place.fd : STDOUT_FILENO, where, &step, err);
+    return pump_run(&run->pump, fd, file, placed ? o->place.file.fd : STDOUT_FILENO, where, &step, err);
 }
 
 /* ---- into place ---- */
@@ -174,13 +174,13 @@ static gage_rc
 place_once(struct run *run, struct opening *o, struct gage_err *err)
 {
     const struct gage_seal_info *info = gage_opener_info(o->opener);
-    TRY(place_sync(&o->place, err));
+    TRY(place_keep(&o->place, err));
     TRY(gage_once_begin(run->keyring, info, run->options->max_age, clock_now(), o->place.temporary, o->place.target,
                         err));
     gage_rc rc = place_commit(&o->place, run->options->force, true, err);
-    if (!gage_ok(rc) && !o->place.placed) {
+    if (!gage_ok(rc) && o->place.file.name[0] != '\0') {
         say("the message is kept in %s", o->place.temporary);
-        o->place.placed = true; /* noted as opened: it must not be lost; the next run tries again */
+        place_leave(&o->place); /* noted as opened: it must not be lost; the next run tries again */
     }
     TRY(rc);
     return gage_once_end(run->keyring, info, err);
@@ -193,7 +193,7 @@ finish(struct run *run, struct opening *o, struct gage_err *err)
     if (options->prove != NULL)
         return write_proof(run, err);
     if (o->target[0] == '\0')
-        return o->place.fd >= 0 ? place_copy_out(&o->place, err) : GAGE_DONE;
+        return o->place.file.fd >= 0 ? place_copy_out(&o->place, err) : GAGE_DONE;
     return options->once ? place_once(run, o, err) : place_commit(&o->place, options->force, false, err);
 }
 

@@ -31,23 +31,30 @@ fixed(void *context, uint8_t *out, size_t n)
     return GAGE_DONE;
 }
 
+typedef struct sealer sealer_t;
+GAGE_AUTO_DEFINE(sealer_t, sealer_cleanup)
+typedef struct opener opener_t;
+GAGE_AUTO_DEFINE(opener_t, opener_cleanup)
+
 static gage_rc
-run(bool sealing, struct pairing *p, int64_t now, const struct gage_rng *rng, gage_slice in, gage_buf *out,
-    struct gage_err *err)
+seal(const struct pairing *p, int64_t now, const struct gage_rng *rng, gage_slice in, gage_buf *out,
+     struct gage_err *err)
 {
-    static struct sealer sealer;
-    static struct opener opener;
+    AUTO(sealer_t) sealer = {.id = {0}};
     const struct seal_carrier anybody = {.kind = CARRIER_ANY};
+    TRY(sealer_begin(&sealer, p, &anybody, rng, now, out, err));
+    TRY(sealer_put(&sealer, in, out));
+    return sealer_end(&sealer, out);
+}
+
+static gage_rc
+unseal(const struct pairing *p, int64_t now, gage_slice in, gage_buf *out, struct gage_err *err)
+{
+    AUTO(opener_t) opener = {.now = 0};
     const struct open_policy policy = {.keep = PAIRING_KEEP_DEFAULT};
-    const struct pairing *list[] = {p};
     size_t which;
-    if (sealing) {
-        TRY(sealer_begin(&sealer, p, &anybody, rng, now, out, err));
-        TRY(sealer_put(&sealer, in, out));
-        return sealer_end(&sealer, out);
-    }
     REQUIRE(in.n > SEAL_HEADER_LEN, err, GAGE_E_FORMAT, "short");
-    TRY(opener_begin(&opener, in.p, list, 1, &policy, now, &which, err));
+    TRY(opener_begin(&opener, in.p, &p, 1, &policy, now, &which, err));
     TRY(opener_put(&opener, gage_slice_of(in.p + SEAL_HEADER_LEN, in.n - SEAL_HEADER_LEN), out, err));
     return opener_end(&opener, out, err);
 }
@@ -59,10 +66,14 @@ main(int argc, char **argv)
     if (argc < 8)
         return 2;
     bool sealing = strcmp(argv[1], "seal") == 0;
-    gage_buf key = hex(argv[2]), hint = hex(argv[3]), in = GAGE_BUF(ALL), out = GAGE_BUF(ALL),
-             random = hex(argc > 8 ? argv[8] : "");
+    AUTO(gage_buf) key = hex(argv[2]);
+    AUTO(gage_buf) hint = hex(argv[3]);
+    AUTO(gage_buf) random = hex(argc > 8 ? argv[8] : "");
+    AUTO(gage_buf) in = GAGE_BUF(ALL);
+    AUTO(gage_buf) out = GAGE_BUF(ALL);
     const struct gage_rng given = {fixed, &random};
-    struct pairing p = {.until = INT64_MAX, .self = hex(argv[5]), .peer = hex(argv[6])};
+    int64_t now = strtoll(argv[7], NULL, 10);
+    AUTO(pairing_t) p = {.until = INT64_MAX, .self = hex(argv[5]), .peer = hex(argv[6])};
     struct week_key week = {(uint32_t)strtoul(argv[4], NULL, 10), {.n = SEAL_KEY_LEN}};
     memcpy(week.key.b, key.p, SEAL_KEY_LEN);
     p.sending = p.receiving = week;
@@ -70,8 +81,8 @@ main(int argc, char **argv)
     memcpy(p.hint_receive, hint.p, HINT_KEY_LEN);
     gage_rc rc = file_read_fd(0, "input", &in, &err);
     if (gage_ok(rc))
-        rc = run(sealing, &p, strtoll(argv[7], NULL, 10), argc > 8 ? &given : &gage_system_rng, gage_buf_slice(&in),
-                 &out, &err);
+        rc = sealing ? seal(&p, now, argc > 8 ? &given : &gage_system_rng, gage_buf_slice(&in), &out, &err)
+                     : unseal(&p, now, gage_buf_slice(&in), &out, &err);
     if (gage_ok(rc))
         rc = file_write_fd(1, "output", gage_buf_slice(&out), &err);
     if (!gage_ok(rc))
