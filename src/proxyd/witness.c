@@ -79,14 +79,15 @@ look(const struct question *q, struct answer *a)
 
 /* ---- the process ---- */
 
-/* What looking takes of root's powers. */
+/* What looking takes of root's powers. Without CAP_SYS_PTRACE (many containers) the kernel lets us look at processes of our uid that
+ * have no power we lack, so there all are kept. */
 static void
-keep_two_powers(void)
+keep_needed_powers(void)
 {
     const uint32_t kept = 1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH;
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{0}};
-    if (syscall(SYS_capget, &header, data) != 0)
+    if (syscall(SYS_capget, &header, data) != 0 || (data[0].permitted & 1u << CAP_SYS_PTRACE) == 0)
         return;
     data[0].effective &= kept;
     data[0].permitted &= kept;
@@ -123,7 +124,7 @@ serve(int fd, bool filter)
     (void)syscall(SYS_close_range, STDIN_FILENO + 1, ~0u, 0);
     prctl(PR_SET_NAME, "gage-witness", 0, 0, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    keep_two_powers();
+    keep_needed_powers();
     if (filter)
         filter_calls();
     while (read(STDIN_FILENO, &q, sizeof q) == sizeof q) {

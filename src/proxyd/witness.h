@@ -1,6 +1,7 @@
 /* witness.h - which program a client runs. A process under Landlock, or without privileges, may not look at others' executables, so a
- * process of its own does: it is started before any key is read, keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH of root's powers and the
- * few system calls it needs, reads no byte of a client, and answers two questions of its parent. It ends with its parent. */
+ * process of its own does: it is started before any key is read, keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH of root's powers (all of
+ * them where the first is not there) and the few system calls it needs, reads no byte of a client, and answers two questions of its
+ * parent. It ends with its parent. */
 #ifndef GAGE_PROXYD_WITNESS_H
 #define GAGE_PROXYD_WITNESS_H
 
