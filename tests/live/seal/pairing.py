@@ -2,7 +2,6 @@
 import concurrent.futures
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -10,9 +9,10 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "transfer"), str(HERE.parents[1] / "lib")]
+import stage  # noqa: E402
 from people import EXIT, Folder  # noqa: E402
 from realm import Realm  # noqa: E402
-from stage import GAGE, ROOT, Person, Relay, Terminal, events, finish, read_event, read_link  # noqa: E402
+from stage import GAGE, ROOT, Terminal, events, finish, read_event, read_link  # noqa: E402
 
 KILLER = os.environ.get("GAGE_KILLER", str(ROOT / "build/obj/tests/live/transfer/killer.so"))
 
@@ -26,18 +26,10 @@ def sealed_both_ways(test, one, other, one_calls="bob", other_calls="alice"):
         test.assertEqual((opened.returncode, opened.stdout), (0, b"across"), opened.stderr)
 
 
-class Stage(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.relay = Relay().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.relay.__exit__()
-
+class Stage(stage.Stage):
     def setUp(self):
-        self.alice = self.enterContext(Person(self.relay))
-        self.bob = self.enterContext(Person(self.relay))
+        super().setUp()
+        self.alice, self.bob = self.sender, self.receiver
 
     def peers(self, person):
         return [row["alias"] for row in events(person.run("peers", "--json").stdout)]

@@ -6,22 +6,11 @@ import signal
 import subprocess
 import unittest
 
-from stage import STATUS, Person, Relay, Terminal, events, finish, read_event, read_link, until
+import stage
+from stage import STATUS, Terminal, finish, read_event, read_link, until
 
 
-class Stage(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.relay = Relay().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.relay.__exit__()
-
-    def setUp(self):
-        self.sender = self.enterContext(Person(self.relay))
-        self.receiver = self.enterContext(Person(self.relay))
-
+class Stage(stage.Stage):
     def share(self, *words, name="secret.txt"):
         share = self.sender.start("share", *words, self.sender.file(name))
         return share, read_link(share)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 
 from mailbox import make_certificate
 
@@ -258,3 +259,15 @@ def share_and_accept(sender, receiver, file, *accept_words, share_words=()):
     link = read_link(share)
     accept = receiver.run("accept", "--yes", *accept_words, "-", input=link + "\n")
     return finish(share), (accept.returncode, accept.stdout, accept.stderr), link
+
+
+class Stage(unittest.TestCase):
+    """A relay for the tests of a class, and two people for each test."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.relay = cls.enterClassContext(Relay())
+
+    def setUp(self):
+        self.sender = self.enterContext(Person(self.relay))
+        self.receiver = self.enterContext(Person(self.relay))

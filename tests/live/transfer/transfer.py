@@ -5,22 +5,11 @@ import re
 import subprocess
 import unittest
 
-from stage import STATUS, Person, Relay, Terminal, events, finish, read_event, read_link, share_and_accept, until
+import stage
+from stage import STATUS, Terminal, events, finish, read_event, read_link, share_and_accept, until
 
 
-class Stage(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.relay = Relay().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.relay.__exit__()
-
-    def setUp(self):
-        self.sender = self.enterContext(Person(self.relay))
-        self.receiver = self.enterContext(Person(self.relay))
-
+class Stage(stage.Stage):
     def received(self, name="secret.txt"):
         return (self.receiver.work / name).read_bytes()
 
