@@ -10,7 +10,8 @@
  *
  * Threads: one keyring may be used by any number of threads at once, and its file by any number of processes. A sealer, opener or pairing in
  * the making belongs to one thread at a time. Times are seconds since 1970-01-01T00:00:00Z. `err` is optional everywhere. The keyring
- * must outlive the openers made with it; a sealer needs it in gage_sealer_new alone.
+ * must outlive the openers made with it; a sealer needs it in gage_sealer_new alone. Among many thousand pairings a seal's is looked for by up to
+ * four threads, three of them the library's own: they take no signals and have ended when the call returns.
  *
  * Output buffers (gage_buf): bytes are appended; the caller takes them and sets n to 0, or lets them add up. Room for
  * GAGE_SEAL_PIECE_MAX plus the input's length is always enough for one call. */

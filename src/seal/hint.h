@@ -17,5 +17,10 @@ void hint_of(const uint8_t key[HINT_KEY_LEN], const uint8_t nonce[SEAL_NONCE_LEN
  * stranger's seal: 0; honest keyrings: 1). */
 size_t hint_search(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_NONCE_LEN], const uint8_t hint[HINT_LEN],
                    size_t *found, size_t room);
+#define HINT_MATCHES_MAX 8
+/* The same among many keys, by several threads (at most one a processor, and four), which block every signal and have ended when it returns.
+ * Among few keys, or where no thread can be had, this one searches alone. Indexes come in no order. */
+size_t hint_search_threads(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_NONCE_LEN],
+                           const uint8_t hint[HINT_LEN], size_t found[HINT_MATCHES_MAX]);
 
 #endif

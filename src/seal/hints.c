@@ -42,7 +42,7 @@ map_file(struct hints *hints, struct gage_err *err)
     bool own = fstat(hints->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
                (st.st_mode & 077) == 0;
     REQUIRE(own && st.st_size >= (off_t)HEADER_LEN, err, GAGE_E_NOT_FOUND, "no hints, or not of our making");
-    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, hints->fd, 0);
+    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, hints->fd, 0);
     if (map == MAP_FAILED)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot map the keyring's hints");
     hints->map = map;

@@ -9,7 +9,7 @@
 
 #define KEYRING_ALIAS_MAX 64
 /* Pairings of which one hint is looked at further; more can only be a craft or a mistake. */
-#define KEYRING_MATCHES_MAX 8
+#define KEYRING_MATCHES_MAX HINT_MATCHES_MAX
 
 struct keyring;
 

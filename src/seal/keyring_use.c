@@ -102,8 +102,7 @@ keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t
     *count = 0;
     TRY(keyring_refresh_hints(keyring, err));
     gage_slice keys = hints_keys(&keyring->hints);
-    size_t matches =
-        hint_search(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, slots, KEYRING_MATCHES_MAX);
+    size_t matches = hint_search_threads(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, slots);
     REQUIRE(matches <= KEYRING_MATCHES_MAX, err, GAGE_E_CRAFTED, "this seal's hint fits %zu pairings: it is refused",
             matches);
     gage_rc rc = GAGE_DONE;

@@ -1,5 +1,7 @@
 #include "unit/test.h"
 
+#include <stdlib.h>
+
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
@@ -34,31 +36,98 @@ TEST(equals_openssl_for_random_keys_and_nonces)
     }
 }
 
-TEST(finds_the_key_wherever_it_stands_and_no_other)
+#define SOME 100 /* three blocks, and what does not fill one */
+
+TEST(finds_the_key_whose_hint_openssl_made_wherever_it_stands_among_any_number)
 {
-    uint8_t keys[11 * HINT_KEY_LEN], nonce[SEAL_NONCE_LEN] = {7}, hint[HINT_LEN];
+    uint8_t keys[SOME * HINT_KEY_LEN], nonce[SEAL_NONCE_LEN], hints[SOME][HINT_LEN], none[HINT_LEN] = {0};
     size_t found[2];
     assert_ok(rng_fill(&gage_system_rng, keys, sizeof keys));
-    for (size_t count = 0; count <= 11; count++) {
-        for (size_t i = 0; i < count; i++) {
-            hint_of(keys + i * HINT_KEY_LEN, nonce, hint);
-            assert_int_equal(hint_search(keys, count, nonce, hint, found, 2), 1);
-            assert_int_equal(found[0], i);
+    assert_ok(rng_fill(&gage_system_rng, nonce, sizeof nonce));
+    for (size_t i = 0; i < SOME; i++)
+        openssl_hint(keys + i * HINT_KEY_LEN, nonce, hints[i]);
+    for (size_t count = 0; count <= SOME; count++) {
+        for (size_t i = 0; i < SOME; i++) {
+            assert_int_equal(hint_search(keys, count, nonce, hints[i], found, 2), i < count ? 1 : 0);
+            assert_true(i >= count || found[0] == i);
         }
-        memset(hint, 0, sizeof hint);
-        assert_int_equal(hint_search(keys, count, nonce, hint, found, 2), 0);
+        assert_int_equal(hint_search(keys, count, nonce, none, found, 2), 0);
+    }
+}
+
+TEST(does_not_take_half_a_hint_for_the_whole)
+{
+    uint8_t keys[SOME * HINT_KEY_LEN], nonce[SEAL_NONCE_LEN] = {7}, hint[HINT_LEN];
+    size_t found[2];
+    assert_ok(rng_fill(&gage_system_rng, keys, sizeof keys));
+    for (size_t i = 0; i < SOME; i++) {
+        for (size_t byte = 0; byte < HINT_LEN; byte += HINT_LEN - 1) {
+            openssl_hint(keys + i * HINT_KEY_LEN, nonce, hint);
+            hint[byte] ^= 1;
+            assert_int_equal(hint_search(keys, SOME, nonce, hint, found, 2), 0);
+        }
     }
 }
 
 TEST(tells_of_more_matches_than_there_is_room_for)
 {
-    uint8_t keys[5 * HINT_KEY_LEN] = {0}, nonce[SEAL_NONCE_LEN] = {1}, hint[HINT_LEN];
-    size_t found[2] = {9, 9};
+    uint8_t keys[SOME * HINT_KEY_LEN] = {0}, nonce[SEAL_NONCE_LEN] = {1}, hint[HINT_LEN];
+    size_t found[3] = {SOME, SOME, SOME};
     hint_of(keys, nonce, hint);
-    assert_int_equal(hint_search(keys, 5, nonce, hint, found, 2), 5);
-    assert_int_equal(found[0], 0);
-    assert_int_equal(found[1], 1);
+    for (size_t count = 2; count <= SOME; count++) {
+        assert_int_equal(hint_search(keys, count, nonce, hint, found, 2), count);
+        assert_int_equal(found[0], 0);
+        assert_int_equal(found[1], 1);
+        assert_int_equal(found[2], SOME);
+    }
 }
 
-TEST_MAIN(CASE(equals_openssl_for_random_keys_and_nonces), CASE(finds_the_key_wherever_it_stands_and_no_other),
-          CASE(tells_of_more_matches_than_there_is_room_for))
+#define MANY 100001 /* enough for several threads, and not a whole number of anything */
+
+static uint8_t *
+many_keys(void)
+{
+    uint8_t *keys = malloc((size_t)MANY * HINT_KEY_LEN);
+    assert_non_null(keys);
+    assert_ok(rng_fill(&gage_system_rng, keys, (size_t)MANY * HINT_KEY_LEN));
+    return keys;
+}
+
+TEST(threads_find_the_key_wherever_it_stands_among_many)
+{
+    static const size_t places[] = {0, 1, 4095, 8191, 8192, 16383, 50000, 65536, MANY - 2, MANY - 1};
+    uint8_t nonce[SEAL_NONCE_LEN] = {3}, hint[HINT_LEN], none[HINT_LEN] = {0}, *keys = many_keys();
+    size_t found[HINT_MATCHES_MAX];
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        openssl_hint(keys + places[i] * HINT_KEY_LEN, nonce, hint);
+        assert_int_equal(hint_search_threads(keys, MANY, nonce, hint, found), 1);
+        assert_int_equal(found[0], places[i]);
+        assert_int_equal(hint_search_threads(keys, places[i], nonce, hint, found), 0);
+    }
+    assert_int_equal(hint_search_threads(keys, MANY, nonce, none, found), 0);
+    free(keys);
+}
+
+TEST(threads_tell_of_every_match)
+{
+    uint8_t nonce[SEAL_NONCE_LEN] = {3}, hint[HINT_LEN], *keys = many_keys();
+    size_t found[HINT_MATCHES_MAX], sum = 0, expected = 0;
+    for (size_t i = 1; i < HINT_MATCHES_MAX; i++) { /* with the first: as many as there is room for, over many shares */
+        memcpy(keys + i * 14000 * HINT_KEY_LEN, keys, HINT_KEY_LEN);
+        expected += i * 14000;
+    }
+    hint_of(keys, nonce, hint);
+    assert_int_equal(hint_search_threads(keys, MANY, nonce, hint, found), HINT_MATCHES_MAX);
+    for (size_t i = 0; i < HINT_MATCHES_MAX; i++)
+        sum += found[i];
+    assert_int_equal(sum, expected);
+    for (size_t i = 1; i <= 30; i++)
+        memcpy(keys + i * HINT_KEY_LEN, keys, HINT_KEY_LEN);
+    assert_int_equal(hint_search_threads(keys, MANY, nonce, hint, found), HINT_MATCHES_MAX + 30);
+    free(keys);
+}
+
+TEST_MAIN(CASE(equals_openssl_for_random_keys_and_nonces),
+          CASE(finds_the_key_whose_hint_openssl_made_wherever_it_stands_among_any_number),
+          CASE(does_not_take_half_a_hint_for_the_whole), CASE(tells_of_more_matches_than_there_is_room_for),
+          CASE(threads_find_the_key_wherever_it_stands_among_many), CASE(threads_tell_of_every_match))
