@@ -1,4 +1,5 @@
 /* The commands of PREFIX/lib/gage/gage-seal. */
+#include "base/crypto.h"
 #include "cli/commands.h"
 
 static const struct command *const commands[] = {
@@ -7,4 +8,4 @@ static const struct command *const commands[] = {
     NULL,
 };
 
-const struct group group_seal = {.commands = commands};
+const struct group group_seal = {.commands = commands, .start = crypto_start_lean};

@@ -186,6 +186,16 @@ class Story(unittest.TestCase):
         os.chmod(self.f.ring("frank"), 0o644)
         self.refused(self.f.gage("peers", "frank"), "refused", "chmod")
 
+    def test_the_machine_s_openssl_configuration_chooses_the_providers(self):
+        """As it does where only a validated one may be used. The provider `base` has no algorithms."""
+        seal = self.seal()
+        for provider, works in (("base", False), ("default", True)):
+            config = self.f.path / f"{provider}.cnf"
+            config.write_text(f"openssl_conf = start\n[start]\nproviders = chosen\n[chosen]\n{provider} = on\n[on]\nactivate = 1\n")
+            for done in (self.f.gage("seal", "alice", "--to", "bob", stdin=b"x", env={"OPENSSL_CONF": str(config)}),
+                         self.f.gage("unseal", "bob", "--output", "-", seal, env={"OPENSSL_CONF": str(config)})):
+                self.assertEqual(done.returncode, EXIT["ok"] if works else EXIT["internal"], done.stderr)
+
 
 class Kerberos(unittest.TestCase):
     def test_pairing_with_a_ticket_and_a_carrier_by_name(self):
