@@ -65,9 +65,12 @@ struct gage_peer {
     int64_t made, until;   /* usable before `until` */
     int64_t last_use;      /* 0: never */
 };
-/* Walks the pairings by alias; a callback that returns false ends the walk. The callback must not use the keyring. */
+/* Walks the pairings by alias; a callback that returns false ends the walk. The callback must not use this gage_keyring; what others
+ * change in the file meanwhile may be seen or not. */
 GAGE_API gage_rc gage_keyring_list(gage_keyring *keyring, bool (*row)(void *context, const struct gage_peer *peer),
                                    void *context, struct gage_err *err);
+/* Whether a pairing has this alias. GAGE_E_USAGE: it is not of the form that an alias has; ask before the peer is asked for anything. */
+GAGE_API gage_rc gage_keyring_has(gage_keyring *keyring, const char *alias, bool *has, struct gage_err *err);
 /* GAGE_E_NOT_FOUND; GAGE_E_EXISTS. An alias is 1 to GAGE_PEER_ALIAS_MAX bytes of printable UTF-8 without ':', not beginning with '-'. Removing and
  * expiring work on this side alone: the peer may go on sealing, and is not heard. Removing overwrites the keys in the file. */
 GAGE_API gage_rc gage_keyring_rename(gage_keyring *keyring, const char *alias, const char *to, struct gage_err *err);

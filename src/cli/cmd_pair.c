@@ -1,7 +1,6 @@
 /* gage pair: two people meet once, and can seal for each other from then on. */
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "cli/commands.h"
@@ -44,8 +43,6 @@ check(const struct pair_options *o, enum way way, struct gage_err *err)
     bool linked = way == WAY_LINK || way == WAY_ACCEPT;
     const struct pair_link_options *l = &o->by_link;
     REQUIRE(o->as != NULL, err, GAGE_E_USAGE, "how will you call the peer? --as ALIAS");
-    REQUIRE(strlen(o->as) <= GAGE_PEER_ALIAS_MAX, err, GAGE_E_USAGE, "an alias has at most %d bytes",
-            GAGE_PEER_ALIAS_MAX);
     REQUIRE(o->validity <= GAGE_PAIR_VALIDITY_MAX, err, GAGE_E_USAGE, "a pairing lasts ten years at most");
     REQUIRE(!linked || (o->mech == NULL && o->secret_file == NULL && o->target == NULL && o->allow.n == 0), err,
             GAGE_E_USAGE,
@@ -57,23 +54,13 @@ check(const struct pair_options *o, enum way way, struct gage_err *err)
     return GAGE_DONE;
 }
 
-static bool
-compare_alias(void *context, const struct gage_peer *peer)
-{
-    const char **alias = context;
-    if (strcmp(*alias, peer->alias) != 0)
-        return true;
-    *alias = NULL;
-    return false;
-}
-
 /* Before the peer is asked for anything: nothing is worse than half a pairing. */
 static gage_rc
 check_alias_free(const struct pair_options *o, gage_keyring *keyring, struct gage_err *err)
 {
-    const char *left = o->as;
-    TRY(gage_keyring_list(keyring, compare_alias, &left, err));
-    REQUIRE(left != NULL || o->replace, err, GAGE_E_EXISTS,
+    bool taken;
+    TRY(gage_keyring_has(keyring, o->as, &taken, err));
+    REQUIRE(!taken || o->replace, err, GAGE_E_EXISTS,
             "there is a peer %s already: choose another --as, or --replace that pairing by the new one", o->as);
     return GAGE_DONE;
 }

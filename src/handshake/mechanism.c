@@ -59,6 +59,12 @@ mechanism_find(const char *name_or_oid, const struct mechanism **out, struct gag
 }
 
 const struct mechanism *
+mechanism_at(size_t i)
+{
+    return i < ROWS ? &rows[i] : NULL;
+}
+
+const struct mechanism *
 mechanism_of_oid(gss_OID oid)
 {
     for (size_t i = 0; oid != GSS_C_NO_OID && i < ROWS; i++)

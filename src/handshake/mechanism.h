@@ -27,6 +27,8 @@ gage_rc mechanism_find(const char *name_or_oid, const struct mechanism **out, st
 const struct mechanism *mechanism_of_token(gage_slice token);
 /* By OID; NULL if not known. */
 const struct mechanism *mechanism_of_oid(gss_OID oid);
+/* The rows one by one; NULL beyond the last. */
+const struct mechanism *mechanism_at(size_t i);
 /* GAGE_E_UNSUPPORTED, with what to do, if the GSS library does not offer it. */
 gage_rc mechanism_present(const struct mechanism *mechanism, struct gage_err *err);
 /* The OID as the GSS calls want it: not const, and they do not write to it. */

@@ -94,34 +94,18 @@ gage_gss_pair(OM_uint32 *minor, gage_pairing **state, gss_ctx_id_t context, gage
 
 /* ---- names ---- */
 
-struct by_name {
-    gss_name_t name;
-    int64_t now, made;
-    char alias[KEYRING_ALIAS_MAX + 1];
-};
-
-/* The name under the mechanism of each pairing: a name in a general form may fit pairings of several. */
-static bool
-compare_name(void *context, const struct gage_peer *peer)
-{
-    struct by_name *by = context;
-    const struct mechanism *mechanism = name_mechanism(peer->peer);
-    AUTO(gage_buf) exported = GAGE_BUF(SEAL_NAME_MAX);
-    if (mechanism == NULL || peer->until <= by->now || peer->made < by->made ||
-        !gage_ok(name_export(by->name, mechanism_oid(mechanism), &exported, NULL)) ||
-        !slice_equal(gage_buf_slice(&exported), peer->peer))
-        return true;
-    by->made = peer->made;
-    memcpy(by->alias, peer->alias, strlen(peer->alias) + 1);
-    return true;
-}
-
+/* The name as each mechanism has it: one in a general form may fit pairings of several. */
 static gage_rc
-find_peer(gage_keyring *keyring, gss_name_t name, struct by_name *by)
+find_peer(gage_keyring *keyring, gss_name_t name, char alias[KEYRING_ALIAS_MAX + 1])
 {
-    *by = (struct by_name){.name = name, .now = clock_now(), .made = -1};
-    TRY(gage_keyring_list(keyring, compare_name, by, NULL));
-    return by->made >= 0 ? GAGE_DONE : gage_rc_of(GAGE_E_NOT_FOUND);
+    const struct mechanism *mechanism;
+    gage_rc rc = gage_rc_of(GAGE_E_NOT_FOUND);
+    for (size_t i = 0; rc.code == GAGE_E_NOT_FOUND && (mechanism = mechanism_at(i)) != NULL; i++) {
+        AUTO(gage_buf) exported = GAGE_BUF(SEAL_NAME_MAX);
+        if (gage_ok(name_export(name, mechanism_oid(mechanism), &exported, NULL)))
+            rc = gage_keyring_find(keyring, gage_buf_slice(&exported), clock_now(), alias, NULL);
+    }
+    return rc;
 }
 
 static gage_rc
@@ -139,14 +123,14 @@ import(gage_slice exported, gss_name_t *name)
 
 /* A carrier we are paired with, else one whose name says all. */
 static gage_rc
-choose_via(gage_keyring *keyring, gss_name_t carrier, struct by_name *via, gage_buf *name,
+choose_via(gage_keyring *keyring, gss_name_t carrier, char via[KEYRING_ALIAS_MAX + 1], gage_buf *name,
            struct gage_seal_options *options)
 {
     if (carrier == GSS_C_NO_NAME)
         return GAGE_DONE;
     gage_rc rc = find_peer(keyring, carrier, via);
     if (gage_ok(rc)) {
-        options->via = via->alias;
+        options->via = via;
         return rc;
     }
     if (rc.code != GAGE_E_NOT_FOUND || !gage_ok(name_export(carrier, GSS_C_NO_OID, name, NULL)))
@@ -159,16 +143,16 @@ OM_uint32
 gage_gss_seal(OM_uint32 *minor, gage_keyring *keyring, gss_name_t recipient, gss_name_t carrier, gss_buffer_t message,
               gss_buffer_t sealed, gss_buffer_t grant)
 {
-    struct by_name to, via;
-    struct gage_seal_options options = {.to = to.alias};
+    char to[KEYRING_ALIAS_MAX + 1], via[KEYRING_ALIAS_MAX + 1];
+    struct gage_seal_options options = {.to = to};
     AUTO(gage_buf) name = GAGE_BUF(SEAL_NAME_MAX);
     AUTO(gage_buf) seal = GAGE_BUF(MESSAGE_MAX);
     AUTO(gage_buf) for_carrier = GAGE_BUF(MESSAGE_MAX);
     empty(sealed);
     empty(grant);
-    gage_rc rc = find_peer(keyring, recipient, &to);
+    gage_rc rc = find_peer(keyring, recipient, to);
     if (gage_ok(rc))
-        rc = choose_via(keyring, carrier, &via, &name, &options);
+        rc = choose_via(keyring, carrier, via, &name, &options);
     if (!gage_ok(rc)) {
         *minor = rc.code;
         return rc.code == GAGE_E_NOT_FOUND ? GSS_S_BAD_NAME : status_of(minor, rc);

@@ -85,11 +85,9 @@ static gage_rc
 check_file(const char *path, bool create, struct gage_err *err)
 {
     struct stat st;
-    if (create) {
-        AUTO(gage_fd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-        if (fd < 0 && errno != ELOOP)
-            return gage_fail_sys(err, GAGE_E_IO, errno, "cannot make the keyring %.150s", path);
-    }
+    /* Made without being opened: closing a descriptor of it would drop the locks that SQLite holds for others in this process. */
+    if (create && mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot make the keyring %.150s", path);
     REQUIRE(lstat(path, &st) == 0, err, GAGE_E_NOT_FOUND, "there is no keyring at %.150s: pair with somebody first",
             path);
     REQUIRE(S_ISREG(st.st_mode), err, GAGE_E_REFUSED,

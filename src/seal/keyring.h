@@ -31,6 +31,8 @@ void keyring_close(struct keyring **keyring);
 gage_rc keyring_add(struct keyring *keyring, const struct pairing *pairing, const char *alias, struct gage_err *err);
 gage_rc keyring_replace(struct keyring *keyring, const struct pairing *pairing, const char *alias,
                         struct gage_err *err);
+/* Whether a pairing has this alias. GAGE_E_USAGE: none can have it. */
+gage_rc keyring_has(struct keyring *keyring, const char *alias, bool *has, struct gage_err *err);
 /* A new alias, an earlier or later end, and removal (keys overwritten). GAGE_E_NOT_FOUND, GAGE_E_EXISTS. */
 gage_rc keyring_rename(struct keyring *keyring, const char *alias, const char *to, struct gage_err *err);
 gage_rc keyring_expire(struct keyring *keyring, const char *alias, int64_t until, struct gage_err *err);
@@ -48,7 +50,8 @@ gage_rc keyring_match(struct keyring *keyring, const struct seal_header *header,
 /* The alias (of KEYRING_ALIAS_MAX + 1) of the pairing with the party of this exported name that was made last and is not over at `now`.
  * GAGE_E_NOT_FOUND. */
 gage_rc keyring_alias_of(struct keyring *keyring, gage_slice exported, int64_t now, char *alias, struct gage_err *err);
-/* Walks the rows by alias; a callback that returns false ends the walk. */
+/* Walks the rows by alias; a callback that returns false ends the walk. The keyring is not locked meanwhile: what others change in front of the
+ * walk is seen. */
 gage_rc keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
                      struct gage_err *err);
 /* How many weeks back seals are opened (0 to PAIRING_KEEP_MAX), as stored for whoever uses this keyring. GAGE_E_USAGE out of range. */

@@ -1,6 +1,8 @@
 #include "seal/keyring_db.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 
@@ -31,14 +33,18 @@ keyring_store(struct keyring *keyring, int64_t slot, const struct pairing *pairi
     return keyring_step_done(keyring, s, err);
 }
 
-/* Inside a transaction: gives a new generation and sets the slot's hint key. The transaction's commit makes both count. Generations are random, so
- * that one written into the hints by a transaction that failed never comes again. */
+/* Inside a transaction: gives a new generation and sets the slot's hint key, on the disk before the transaction's commit makes both count: else a
+ * power cut could leave hints of the right generation without the key, and the pairing would never be found. Generations are random, so that one
+ * written into the hints by a transaction that failed never comes again. */
 static gage_rc
 set_hint(struct keyring *keyring, int64_t slot, const uint8_t key[HINT_KEY_LEN], struct gage_err *err)
 {
     int64_t generation = 0;
     TRY(keyring_number(keyring, "UPDATE generation SET value = random() RETURNING value", &generation, err));
-    return hints_set(&keyring->hints, (size_t)slot - 1, key, (uint64_t)generation, err);
+    TRY(hints_set(&keyring->hints, (size_t)slot - 1, key, (uint64_t)generation, err));
+    if (fdatasync(keyring->hints.fd) != 0)
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot write the keyring's hints");
+    return GAGE_DONE;
 }
 
 static gage_rc
@@ -50,6 +56,18 @@ check_alias(const char *alias, struct gage_err *err)
             "a peer's name here has 1 to %d bytes of printable text without a colon, and does not begin with a dash",
             KEYRING_ALIAS_MAX);
     return GAGE_DONE;
+}
+
+gage_rc
+keyring_has(struct keyring *keyring, const char *alias, bool *has, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    TRY(check_alias(alias, err));
+    TRY(keyring_prepare(keyring, "SELECT 1 FROM pairing WHERE alias = ?1", &s, err));
+    bind_text(s, 1, alias);
+    int step = sqlite3_step(s);
+    *has = step == SQLITE_ROW;
+    return *has || step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
 }
 
 gage_rc

@@ -1,6 +1,7 @@
 #include "seal/keyring_db.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Steps the keys to now and stores the step, so that older ones are gone from the file too. */
@@ -141,31 +142,96 @@ keyring_alias_of(struct keyring *keyring, gage_slice exported, int64_t now, char
     return GAGE_DONE;
 }
 
+/* ---- walking ---- */
+
+#define PAGE_ROWS 64
+
+/* Some rows, read so that whoever shows them, slowly perhaps, does not keep others from writing. */
+struct page {
+    size_t n;
+    char alias[PAGE_ROWS][KEYRING_ALIAS_MAX + 1];
+    int64_t last_use[PAGE_ROWS];
+    struct pairing pairing[PAGE_ROWS];
+};
+
+static void
+page_cleanup(struct page *page)
+{
+    for (size_t i = 0; i < page->n; i++)
+        pairing_cleanup(&page->pairing[i]);
+    page->n = 0;
+}
+
+/* The rows after the alias; from the first where it is empty. */
+static gage_rc
+read_page(struct keyring *keyring, const char *after, struct page *page, struct gage_err *err)
+{
+    STATEMENT s = NULL;
+    int step;
+    TRY(keyring_prepare(keyring,
+                        after[0] == '\0' ? "SELECT alias, record, last_use FROM pairing WHERE record IS NOT NULL"
+                                           " ORDER BY alias LIMIT ?2"
+                                         : "SELECT alias, record, last_use FROM pairing WHERE record IS NOT NULL AND"
+                                           " alias > ?1 ORDER BY alias LIMIT ?2",
+                        &s, err));
+    if (after[0] != '\0')
+        bind_text(s, 1, after);
+    sqlite3_bind_int64(s, 2, PAGE_ROWS);
+    while ((step = sqlite3_step(s)) == SQLITE_ROW && page->n < PAGE_ROWS) {
+        const char *alias = (const char *)sqlite3_column_text(s, 0);
+        REQUIRE(alias != NULL && alias[0] != '\0' && strlen(alias) <= KEYRING_ALIAS_MAX, err, GAGE_E_FORMAT,
+                "the keyring has a pairing without a name: it is damaged");
+        TRY(pairing_get(column_bytes(s, 1), &page->pairing[page->n], err));
+        snprintf(page->alias[page->n], sizeof page->alias[0], "%s", alias);
+        page->last_use[page->n++] = sqlite3_column_int64(s, 2);
+    }
+    return step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
+}
+
+static bool
+show_row(const struct page *page, size_t i, bool (*row)(void *context, const struct keyring_row *row), void *context)
+{
+    const struct pairing *p = &page->pairing[i];
+    struct keyring_row r = {.alias = page->alias[i],
+                            .self = gage_buf_slice(&p->self),
+                            .peer = gage_buf_slice(&p->peer),
+                            .made = p->made,
+                            .until = p->until,
+                            .last_use = page->last_use[i]};
+    memcpy(r.id, p->id, sizeof r.id);
+    return row(context, &r);
+}
+
+static gage_rc
+walk(struct keyring *keyring, struct page *page, bool (*row)(void *context, const struct keyring_row *row),
+     void *context, struct gage_err *err)
+{
+    char after[KEYRING_ALIAS_MAX + 1] = "";
+    do {
+        page_cleanup(page);
+        TRY(read_page(keyring, after, page, err));
+        for (size_t i = 0; i < page->n; i++)
+            if (!show_row(page, i, row, context))
+                return GAGE_DONE;
+        if (page->n > 0)
+            memcpy(after, page->alias[page->n - 1], sizeof after);
+    } while (page->n == PAGE_ROWS);
+    return GAGE_DONE;
+}
+
 gage_rc
 keyring_list(struct keyring *keyring, bool (*row)(void *context, const struct keyring_row *row), void *context,
              struct gage_err *err)
 {
-    STATEMENT s = NULL;
-    int step;
-    TRY(keyring_prepare(keyring, "SELECT alias, record, last_use FROM pairing WHERE record IS NOT NULL ORDER BY alias",
-                        &s, err));
-    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
-        AUTO(pairing_t) p = {.made = 0};
-        const char *alias = (const char *)sqlite3_column_text(s, 0);
-        REQUIRE(alias != NULL, err, GAGE_E_FORMAT, "the keyring has a pairing without a name: it is damaged");
-        TRY(pairing_get(column_bytes(s, 1), &p, err));
-        struct keyring_row r = {.alias = alias,
-                                .self = gage_buf_slice(&p.self),
-                                .peer = gage_buf_slice(&p.peer),
-                                .made = p.made,
-                                .until = p.until,
-                                .last_use = sqlite3_column_int64(s, 2)};
-        memcpy(r.id, p.id, sizeof r.id);
-        if (!row(context, &r))
-            return GAGE_DONE;
-    }
-    return step == SQLITE_DONE ? GAGE_DONE : keyring_sql_fail(keyring, err);
+    struct page *page = calloc(1, sizeof *page);
+    REQUIRE(page != NULL, err, GAGE_E_NOMEM, "out of memory");
+    gage_rc rc = walk(keyring, page, row, context, err);
+    page_cleanup(page);
+    free(page);
+    return rc;
 }
+
+/* ---- stepping ---- */
 
 static gage_rc
 step_slots(struct keyring *keyring, int64_t now, unsigned keep, struct gage_err *err)

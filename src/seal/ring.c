@@ -84,6 +84,13 @@ gage_keyring_expire(gage_keyring *keyring, const char *alias, int64_t until, str
 }
 
 gage_rc
+gage_keyring_has(gage_keyring *keyring, const char *alias, bool *has, struct gage_err *err)
+{
+    RING_GUARD guard = {NULL};
+    return keyring_has(ring_take(keyring, &guard), alias, has, err);
+}
+
+gage_rc
 gage_keyring_remove(gage_keyring *keyring, const char *alias, struct gage_err *err)
 {
     RING_GUARD guard = {NULL};

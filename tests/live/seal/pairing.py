@@ -289,6 +289,12 @@ class Connection(Doors):
     def test_killed_at_every_point_one_more_pairing_mends_it(self):
         self.sweep(*self.f.secret())
 
+    def test_an_alias_that_nobody_can_have_is_refused_before_the_peer_is_asked(self):
+        for alias in ("a:b", "-a", "", "a\nb", "a" * 65):
+            for way in (("unix:/nowhere",), ("--link", "--relay", "https://127.0.0.1:1")):
+                done = self.f.gage("pair", "alice", "--as", alias, *way)
+                self.assertEqual(done.returncode, EXIT["usage"], (alias, way, done.stderr))
+
     def test_what_answers_without_the_protocol_is_refused_and_nothing_stored(self):
         import socket
         path = str(self.f.path / "door")

@@ -1,8 +1,10 @@
 /* A keyring under attack, and under other processes' hands: files that are not as they should be, and changes that fall between two calls. */
 #include "unit/test.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -354,6 +356,99 @@ TEST(a_row_without_a_name_is_damage_and_no_crash)
     keyring_close(&k);
 }
 
+static bool
+others_can_write(void *context, const struct keyring_row *row)
+{
+    struct keyring *k = opened(path, false);
+    assert_ok(keyring_expire(k, row->alias, NOW + 77, NULL));
+    keyring_close(&k);
+    ++*(int *)context;
+    return true;
+}
+
+TEST(who_looks_at_the_list_for_long_keeps_no_other_from_writing)
+{
+    struct keyring *k = opened(path, true);
+    int rows = 0;
+    for (uint32_t i = 0; i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i);
+        assert_ok(add(k, i, name));
+    }
+    assert_ok(keyring_list(k, others_can_write, &rows, NULL));
+    assert_int_equal(rows, 200);
+    keyring_close(&k);
+}
+
+/* Whether another process sees the lock of a writer (SQLite's RESERVED byte) on the keyring. */
+static bool
+seen_locked(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000001, .l_len = 1};
+        int fd = open(path, O_RDWR);
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+TEST(opening_it_once_more_in_a_process_drops_no_lock)
+{
+    struct keyring *k = opened(path, true);
+    assert_ok(keyring_run(k, "BEGIN IMMEDIATE", NULL));
+    assert_true(seen_locked());
+    struct keyring *again = opened(path, true);
+    assert_true(seen_locked());
+    keyring_close(&again);
+    assert_true(seen_locked());
+    assert_ok(keyring_run(k, "COMMIT", NULL));
+    assert_false(seen_locked());
+    keyring_close(&k);
+}
+
+/* In the order of calls: h for the hints written, s for the hints synced, c for a commit. */
+static char calls[64];
+
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t n, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t n, off_t at);
+ssize_t
+__wrap_pwrite64(int fd, const void *bytes, size_t n, off_t at)
+{
+    strncat(calls, "h", sizeof calls - 1 - strlen(calls));
+    return __real_pwrite64(fd, bytes, n, at);
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int
+__wrap_fdatasync(int fd)
+{
+    strncat(calls, "s", sizeof calls - 1 - strlen(calls));
+    return __real_fdatasync(fd);
+}
+
+static int
+committing(void *context)
+{
+    (void)context;
+    strncat(calls, "c", sizeof calls - 1 - strlen(calls));
+    return 0;
+}
+
+TEST(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it)
+{
+    struct keyring *k = opened(path, true);
+    sqlite3_commit_hook(k->db, committing, NULL);
+    calls[0] = '\0';
+    assert_ok(add(k, 1, "ann"));
+    assert_ok(keyring_remove(k, "ann", NULL));
+    assert_string_equal(calls, "hhschhsc");
+    keyring_close(&k);
+}
+
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(a_step_does_not_bring_back_what_was_removed_meanwhile),
@@ -363,4 +458,7 @@ TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(hints_that_others_may_read_or_that_have_a_second_name_are_made_anew),
           IN_FOLDER(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias),
           IN_FOLDER(a_pairing_that_is_long_over_keeps_no_other_from_stepping),
-          IN_FOLDER(a_row_without_a_name_is_damage_and_no_crash))
+          IN_FOLDER(a_row_without_a_name_is_damage_and_no_crash),
+          IN_FOLDER(who_looks_at_the_list_for_long_keeps_no_other_from_writing),
+          IN_FOLDER(opening_it_once_more_in_a_process_drops_no_lock),
+          IN_FOLDER(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it))
