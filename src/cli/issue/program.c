@@ -39,11 +39,25 @@ remove_folder(const char *path)
     (void)rmdir(path);
 }
 
-/* Those whose maker is gone: nobody holds their lock. */
+/* The state folder, locked: shared by who makes a folder in it, until that is locked itself; alone by who removes those that are not. Otherwise a
+ * folder would look abandoned between its making and its locking. -1 where the lock is not to be had. */
+static int
+lock_state(int how)
+{
+    int fd = open(records_folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, how) != 0) {
+        if (errno != EINTR)
+            gage_close_fd(&fd);
+    }
+    return fd;
+}
+
+/* Those whose maker is gone: nobody holds their lock. Left to the next where somebody is making one. */
 static void
 remove_stale(void)
 {
-    DIR *dir = opendir(records_folder());
+    AUTO(gage_fd) alone = lock_state(LOCK_EX | LOCK_NB);
+    DIR *dir = alone < 0 ? NULL : opendir(records_folder());
     struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         char path[PATH_MAX];
@@ -63,9 +77,10 @@ workshop_open(workshop *w, struct gage_err *err)
 {
     *w = WORKSHOP_CLOSED;
     remove_stale();
+    AUTO(gage_fd) making = lock_state(LOCK_SH);
     int n = snprintf(w->path, sizeof w->path, "%s/" PREFIX "XXXXXX", records_folder());
     REQUIRE(n > 0 && (size_t)n < sizeof w->path - 64, err, GAGE_E_LIMIT, "the path of the state folder is too long");
-    if (mkdtemp(w->path) == NULL) {
+    if (making < 0 || mkdtemp(w->path) == NULL) {
         w->path[0] = '\0';
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot make a folder in %s", records_folder());
     }
