@@ -49,8 +49,12 @@ prove(gage_keyring *carol, const gage_buf *grant, gage_slice challenge, gage_buf
 static gage_rc
 admit(gage_keyring *bob, const gage_buf *ticket, const gage_buf *proof, gage_slice challenge, gage_buf *rights)
 {
-    const struct gage_unseal_options policy = {
-        .from = "alice", .max_age = 300, .once = true, .proof = gage_buf_slice(proof), .occasion = challenge};
+    const struct gage_unseal_options policy = {.from = "alice",
+                                               .max_age = 300,
+                                               .once = true,
+                                               .carrier_required = true,
+                                               .proof = gage_buf_slice(proof),
+                                               .occasion = challenge};
     return gage_unseal(bob, &policy, time(NULL), gage_buf_slice(ticket), rights, NULL, &err);
 }
 

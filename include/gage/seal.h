@@ -145,7 +145,8 @@ struct gage_seal_options {
     bool via_key; /* a carrier key in any case: the carrier proves it by gage_carrier_prove */
     gage_slice
         via_name; /* or the carrier's exported name, where there is no pairing (mechanisms with global names only) */
-    const struct gage_rng *rng; /* NULL: the system's */
+    /* NULL: the system's. Two seals made with the same bytes of one pairing have the same key and tell both messages: for tests alone. */
+    const struct gage_rng *rng;
 };
 
 typedef struct gage_sealer gage_sealer;
@@ -181,6 +182,8 @@ struct gage_unseal_options {
     int64_t max_age;      /* seconds; 0: any */
     gage_slice deliverer; /* exported name of who brought it: must be the carrier the seal names (global names only) */
     gage_slice proof;     /* the carrier's proof, made for `occasion` */
+    bool
+        carrier_required; /* one of the two must be given and fit: an empty name or proof is refused (GAGE_E_CARRIER), not passed over */
     gage_slice occasion; /* see gage_carrier_occasion; empty: a proof that can be repeated by whoever gets hold of it */
     bool
         once; /* remember it and refuse it from now on; needs max_age. Noted at gage_opener_end, before the message's last
@@ -217,8 +220,11 @@ GAGE_API gage_rc gage_opener_new(gage_keyring *keyring, const struct gage_unseal
  *   GAGE_E_CRAFTED    made to fit two pairings
  *   GAGE_E_USED       opened before (once) */
 GAGE_API gage_rc gage_opener_put(gage_opener *opener, gage_slice sealed, gage_buf *message, struct gage_err *err);
+/* Tells the time again, before pieces that may have come late and before the end: whoever delivers a seal slowly could otherwise make an old one
+ * pass as young as it was when its beginning came. GAGE_E_EXPIRED, GAGE_E_CLOCK: final. */
+GAGE_API gage_rc gage_opener_now(gage_opener *opener, int64_t now, struct gage_err *err);
 GAGE_API gage_rc gage_opener_end(gage_opener *opener, gage_buf *message, struct gage_err *err);
-/* NULL until the first chunk has verified. */
+/* NULL until the first chunk has verified, and after a failure. */
 GAGE_API const struct gage_seal_info *gage_opener_info(const gage_opener *opener);
 GAGE_API void gage_opener_free(gage_opener **opener);
 
@@ -231,8 +237,8 @@ GAGE_API gage_rc gage_unseal(gage_keyring *keyring, const struct gage_unseal_opt
 /* The order that survives a crash at every point: the verified message in a temporary file, synced; gage_once_begin; rename; sync of the folder;
  * gage_once_end. At the next start gage_once_pending finishes what a crash left between them. */
 
-/* Durably notes that the seal is opened and its file on the way (absolute paths). GAGE_E_USED: opened before; GAGE_E_EXPIRED: it may have been, under a
- * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest use of this keyring. Two copies of a keyring do not see each other's notes. */
+/* Durably notes that the seal is opened and its file on the way (absolute paths, else GAGE_E_USAGE). GAGE_E_USED: opened before; GAGE_E_EXPIRED: it may have been, under a
+ * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest seal opened so. Two copies of a keyring do not see each other's notes. */
 GAGE_API gage_rc gage_once_begin(gage_keyring *keyring, const struct gage_seal_info *info, int64_t max_age, int64_t now,
                                  const char *temporary, const char *target, struct gage_err *err);
 /* Durably: the file is in place. */
@@ -277,7 +283,7 @@ GAGE_API OM_uint32 gage_gss_seal(OM_uint32 *minor, gage_keyring *keyring, gss_na
                                  gss_buffer_t message, gss_buffer_t sealed, gss_buffer_t grant);
 #define GAGE_GSS_ONCE 1            /* request: refuse what was opened before */
 #define GAGE_GSS_CARRIER_CHECKED 2 /* granted: the deliverer or the proof fits */
-/* `deliverer` GSS_C_NO_NAME and `proof` NULL: the carrier is not checked. `context`: the deliverer's context, to which the proof is bound;
+/* `deliverer` GSS_C_NO_NAME and `proof` NULL: the carrier is not checked; an empty proof is refused. `context`: the deliverer's context, to which the proof is bound;
  * GSS_C_NO_CONTEXT: bound to nothing. max_age 0: any. Everything after `sealed` may be NULL. */
 GAGE_API OM_uint32 gage_gss_unseal(OM_uint32 *minor, gage_keyring *keyring, OM_uint32 request, OM_uint32 max_age,
                                    gss_name_t deliverer, gss_buffer_t proof, gss_ctx_id_t context, gss_buffer_t sealed,

@@ -98,6 +98,7 @@ feed(void *context, gage_slice piece, gage_buf *out, struct gage_err *err)
         o->armored = piece.p[0] == '-';
         o->looked = true;
     }
+    TRY(gage_opener_now(o->opener, clock_now(), err));
     if (o->armored) {
         f->run->sealed.n = 0;
         TRY(armor_get(&o->armor, piece, &f->run->sealed, err));
@@ -112,6 +113,7 @@ feed_end(void *context, gage_buf *out, bool *more, struct gage_err *err)
     struct feeding *f = context;
     struct opening *o = f->opening;
     *more = false;
+    TRY(gage_opener_now(o->opener, clock_now(), err));
     if (o->armored) {
         f->run->sealed.n = 0;
         TRY(armor_finish(&o->armor, &f->run->sealed, err));
@@ -275,6 +277,11 @@ read_demands(struct run *run, struct gage_err *err)
     REQUIRE(o->carrier_proof == NULL || run->proof.n > 0, err, GAGE_E_FORMAT, "the carrier's proof is empty");
     if (o->occasion != NULL)
         TRY(file_read(o->occasion, &run->occasion, err));
+    REQUIRE(
+        o->occasion == NULL || (run->occasion.n > 0 && (o->carrier_proof != NULL || o->prove != NULL)), err,
+        GAGE_E_USAGE,
+        "--occasion names a file with what a proof is for: it is not empty, and goes with --carrier-proof or --prove");
+    run->unseal.carrier_required = o->via != NULL || o->carrier_proof != NULL;
     run->unseal.from_name = gage_buf_slice(&run->from);
     run->unseal.deliverer = gage_buf_slice(&run->via);
     run->unseal.proof = gage_buf_slice(&run->proof);

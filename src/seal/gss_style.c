@@ -173,7 +173,8 @@ static gage_rc
 demand_carrier(gss_name_t deliverer, gss_buffer_t proof, gss_ctx_id_t context, gage_buf *name, gage_buf *occasion,
                struct gage_unseal_options *options)
 {
-    if (proof != NULL && proof->length > 0) {
+    options->carrier_required = proof != NULL || deliverer != GSS_C_NO_NAME;
+    if (proof != NULL) {
         options->proof = gss_slice(proof);
         if (context != GSS_C_NO_CONTEXT)
             TRY(gage_carrier_occasion(context, occasion, NULL));

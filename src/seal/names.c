@@ -55,6 +55,9 @@ gage_name_text(gage_slice exported, char text[GAGE_NAME_TEXT_MAX])
         put_printable(&clean, name);
     else
         put_hex(&clean, exported);
-    int room = clean.n < GAGE_NAME_TEXT_MAX - 20 ? (int)clean.n : GAGE_NAME_TEXT_MAX - 20;
-    snprintf(text, GAGE_NAME_TEXT_MAX, "%s:%.*s", name.n > 0 ? mechanism->name : "other", room, (const char *)clean.p);
+    size_t room = clean.n < GAGE_NAME_TEXT_MAX - 20 ? clean.n : GAGE_NAME_TEXT_MAX - 20;
+    while (room < clean.n && (clean.p[room] & 0xc0) == 0x80) /* not within a character */
+        room--;
+    snprintf(text, GAGE_NAME_TEXT_MAX, "%s:%.*s", name.n > 0 ? mechanism->name : "other", (int)room,
+             (const char *)clean.p);
 }

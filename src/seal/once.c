@@ -61,10 +61,8 @@ insert(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t sealed_at
     sqlite3_bind_int64(s, 5, sealed_at);
     bind_bytes(s, 1, gage_slice_of(id, SEAL_ID_LEN));
     sqlite3_bind_int64(s, 2, until);
-    if (temporary != NULL && target != NULL) {
-        bind_text(s, 3, temporary);
-        bind_text(s, 4, target);
-    }
+    bind_text(s, 3, temporary);
+    bind_text(s, 4, target);
     gage_rc rc = keyring_step_done(keyring, s, err);
     REQUIRE(rc.code != GAGE_E_EXISTS, err, GAGE_E_USED, "this seal was opened before: it is a repetition");
     return rc;
@@ -79,6 +77,9 @@ once_begin(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t seale
                 !__builtin_add_overflow(until, ONCE_GRACE, &until),
             err, GAGE_E_USAGE,
             "to open each seal once, a maximum age is needed: how long would it have to be remembered?");
+    bool none = temporary == NULL && target == NULL,
+         both = temporary != NULL && target != NULL && temporary[0] == '/' && target[0] == '/';
+    REQUIRE(none || both, err, GAGE_E_USAGE, "the paths of a file on its way are absolute");
     TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
     gage_rc rc = once_check_clock(keyring, now, err);
     if (gage_ok(rc))

@@ -7,18 +7,20 @@
 struct search {
     const struct seal_header *header;
     size_t matches, which;
+    uint32_t week;
     struct seal_keys keys;
 };
 
 /* Tries one week of one pairing. Every candidate is tried, found or not, so that time tells nothing. */
 static gage_rc
-try_week(struct search *s, const gage_secret *week_key, size_t index)
+try_week(struct search *s, const struct week_key *at, size_t index)
 {
     AUTO(seal_keys_t) keys = {.chunks = {.n = 0}};
-    TRY(seal_keys_of(week_key, s->header->nonce, &keys));
+    TRY(seal_keys_of(&at->key, s->header->nonce, &keys));
     if (slice_equal_ct(SLICE_OF(keys.commitment), SLICE_OF(s->header->commitment))) {
         s->matches++;
         s->which = index;
+        s->week = at->week;
         s->keys = keys;
     }
     return GAGE_DONE;
@@ -31,7 +33,7 @@ try_pairing(struct search *s, const struct pairing *pairing, size_t index, unsig
     struct week_key at = pairing->receiving;
     gage_rc rc = week_key_step(&at, oldest);
     while (gage_ok(rc) && at.week <= week + 1) {
-        rc = try_week(s, &at.key, index);
+        rc = try_week(s, &at, index);
         if (gage_ok(rc))
             rc = week_key_step(&at, at.week + 1);
     }
@@ -89,6 +91,7 @@ opener_begin(struct opener *opener, const uint8_t header[SEAL_HEADER_LEN], const
     seal_keys_wipe(&s.keys);
     TRY(rc);
     *which = s.which;
+    opener->week = s.week;
     return GAGE_DONE;
 }
 
@@ -134,12 +137,17 @@ check_policy(struct opener *opener, struct gage_err *err)
     REQUIRE(slice_equal(inner->originator, gage_buf_slice(&opener->peer)) &&
                 slice_equal(inner->recipient, gage_buf_slice(&opener->self)),
             err, GAGE_E_AUTH, "the seal names other parties than the pairing it was made under: it is refused");
+    REQUIRE(
+        week_of(inner->time) == opener->week, err, GAGE_E_AUTH,
+        "the seal is dated to another week than its key is of: it was made by a faulty program, or by who stole a key");
     TRY(check_time(opener, err));
     if (opener->policy.check_name)
         TRY(check_carrier_name(opener, err));
     if (opener->policy.check_proof)
         TRY(check_carrier_proof(opener, err));
     opener->result.carrier_checked = opener->policy.check_name || opener->policy.check_proof;
+    REQUIRE(!opener->policy.check_any || opener->result.carrier_checked, err, GAGE_E_CARRIER,
+            "who delivered the seal gave neither name nor proof");
     return GAGE_DONE;
 }
 
@@ -153,6 +161,13 @@ take_inner(struct opener *opener, gage_buf *out, struct gage_err *err)
     put_bytes(out, gage_slice_of(opener->inner.p + taken, opener->inner.n - taken));
     opener->inner_known = true;
     return buf_check(out, err);
+}
+
+gage_rc
+opener_now(struct opener *opener, int64_t now, struct gage_err *err)
+{
+    opener->now = now;
+    return opener->inner_known ? check_time(opener, err) : GAGE_DONE;
 }
 
 /* Feeds the reader up to where the first chunk has come out, and looks into it before anything else does. */

@@ -16,6 +16,7 @@ struct open_policy {
     gage_slice deliverer;
     bool check_proof; /* the carrier must have made this proof, for this occasion */
     gage_slice proof, occasion;
+    bool check_any; /* one of the two must be */
 };
 
 /* What an opened seal proves: valid once opener_put has taken its first chunk, borrowed until cleanup. */
@@ -30,6 +31,7 @@ struct opener {
     uint8_t header[SEAL_HEADER_LEN], digest[SHA256_LEN];
     struct open_policy policy;
     int64_t now;
+    uint32_t week;              /* of the key that fits */
     gage_buf inner, self, peer; /* copies */
     bool inner_known;
     struct open_result result;
@@ -45,6 +47,8 @@ gage_rc opener_begin(struct opener *opener, const uint8_t header[SEAL_HEADER_LEN
  * comes out: GAGE_E_EXPIRED (too old), GAGE_E_CLOCK (dated ahead of our clock), GAGE_E_CARRIER (wrong carrier), GAGE_E_AUTH (damaged;
  * nothing that came out before may be trusted). */
 gage_rc opener_put(struct opener *opener, gage_slice sealed, gage_buf *out, struct gage_err *err);
+/* It is later by now: the age is checked anew where it is known. */
+gage_rc opener_now(struct opener *opener, int64_t now, struct gage_err *err);
 /* The end: only now is the whole message verified. */
 gage_rc opener_end(struct opener *opener, gage_buf *out, struct gage_err *err);
 void opener_cleanup(struct opener *opener);

@@ -85,7 +85,8 @@ begin(gage_opener *o, struct gage_err *err)
                                  .deliverer = from->deliverer,
                                  .check_proof = from->proof.n > 0,
                                  .proof = from->proof,
-                                 .occasion = from->occasion};
+                                 .occasion = from->occasion,
+                                 .check_any = from->carrier_required};
     size_t which = 0;
     TRY(find_candidates(o, &c, &policy.keep, err));
     for (size_t i = 0; i < c.count; i++)
@@ -143,6 +144,16 @@ gage_opener_put(gage_opener *o, gage_slice sealed, gage_buf *message, struct gag
     return rc;
 }
 
+gage_rc
+gage_opener_now(gage_opener *o, int64_t now, struct gage_err *err)
+{
+    REQUIRE(!o->failed && !o->ended, err, GAGE_E_STATE, "the seal has ended, or failed to open");
+    o->now = now;
+    gage_rc rc = o->gathered == SEAL_HEADER_LEN ? opener_now(&o->core, now, err) : GAGE_DONE;
+    o->failed = !gage_ok(rc);
+    return rc;
+}
+
 static gage_rc
 note(gage_opener *o, const char *temporary, const char *target, int64_t max_age, struct gage_err *err)
 {
@@ -191,7 +202,7 @@ gage_opener_end(gage_opener *o, gage_buf *message, struct gage_err *err)
 const struct gage_seal_info *
 gage_opener_info(const gage_opener *o)
 {
-    return o->info.alias != NULL ? &o->info : NULL;
+    return o->info.alias != NULL && !o->failed ? &o->info : NULL;
 }
 
 void

@@ -161,10 +161,10 @@ def unseal(key, week, hint_key, self_name, peer_name, now, sealed, keep=4):
     for w in range(max(week, this - keep), this + 2):
         k = extract(nonce, step(key, w - week))
         if hmac.compare_digest(expand(k, b"gage-seal-1 commit", 32), commitment):
-            found.append(k)
+            found.append((k, w))
     if len(found) != 1:
         raise Refused("not for us")
-    data = data_of(decrypt(expand(found[0], b"gage-seal-1 chunks", 32), header, sealed[81:]))
+    data = data_of(decrypt(expand(found[0][0], b"gage-seal-1 chunks", 32), header, sealed[81:]))
     ident, time = data[1:17], int.from_bytes(data[17:25], "big")
     at, names = 25, []
     for _ in range(2):
@@ -173,7 +173,7 @@ def unseal(key, week, hint_key, self_name, peer_name, now, sealed, keep=4):
         at += 2 + n
     kind = data[at]
     at += 1 + {0: 0, 1: 2 + int.from_bytes(data[at + 1:at + 3], "big"), 2: 32}[kind]
-    if data[0] != 1 or names != [peer_name, self_name] or time > now + 300:
+    if data[0] != 1 or names != [peer_name, self_name] or time > now + 300 or time // WEEK != found[0][1]:
         raise Refused("inner")
     return data[at:], (ident, time, kind)
 

@@ -51,6 +51,19 @@ class Seal(unittest.TestCase):
         sealed = other.seal(other.step(self.key, 2), self.hint, ALICE, BOB, then, b"later")
         self.assertEqual(gage("open", self.key, self.hint, self.week, BOB, ALICE, later, sealed).stdout, b"later")
 
+    def test_a_date_of_another_week_than_the_keys_is_refused_on_both_sides(self):
+        """What a thief of this week's key could make: a seal that says it is older than the theft."""
+        later = NOW + 2 * other.WEEK
+        for time, good in ((NOW, False), (later - other.WEEK, False), (later, True), (later + 200, True)):
+            sealed = other.seal(other.step(self.key, 2), self.hint, ALICE, BOB, time, b"dated")
+            done = gage("open", self.key, self.hint, self.week, BOB, ALICE, later, sealed)
+            self.assertEqual((done.stdout, b"GAGE_E_AUTH" in done.stderr), (b"dated" if good else b"", not good), done.stderr)
+            if good:
+                self.assertEqual(other.unseal(self.key, self.week, self.hint, BOB, ALICE, later, sealed)[0], b"dated")
+                continue
+            with self.assertRaises(other.Refused):
+                other.unseal(self.key, self.week, self.hint, BOB, ALICE, later, sealed)
+
     def test_both_refuse_the_same_damage(self):
         sealed = other.seal(self.key, self.hint, ALICE, BOB, NOW, os.urandom(70000))
         for at in [*range(0, 81, 4), 100, 65600, 65633, 65634, len(sealed) - 1]:

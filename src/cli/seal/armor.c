@@ -37,6 +37,19 @@ armor_end(struct armor_writer *w, gage_buf *text)
     put_bytes(text, SLICE_LITERAL(ARMOR_END "\n"));
 }
 
+/* get_base64 takes other forms, too; here there is one. */
+static bool
+is_plain(gage_slice line)
+{
+    size_t padding = line.n > 1 && line.p[line.n - 1] == '=' ? line.p[line.n - 2] == '=' ? 2 : 1 : 0;
+    for (size_t i = 0; i < line.n - padding; i++) {
+        uint8_t c = line.p[i], lower = c | 0x20;
+        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '/')
+            return false;
+    }
+    return line.n > 0 && line.n % 4 == 0;
+}
+
 static gage_rc
 take_line(struct armor_reader *r, gage_buf *bytes, struct gage_err *err)
 {
@@ -52,9 +65,9 @@ take_line(struct armor_reader *r, gage_buf *bytes, struct gage_err *err)
     } else if (r->ended) {
         REQUIRE(line.n == 0, err, GAGE_E_FORMAT, "something follows the end of the armored seal");
     } else {
-        REQUIRE(line.n > 0 && line.n <= LINE_TEXT && !r->short_line && gage_ok(get_base64(line, bytes)), err,
+        REQUIRE(is_plain(line) && line.n <= LINE_TEXT && !r->short_line && gage_ok(get_base64(line, bytes)), err,
                 GAGE_E_FORMAT, "the armored seal is damaged: a line is not base64 of the documented form");
-        r->short_line = line.n < LINE_TEXT;
+        r->short_line = line.n < LINE_TEXT || line.p[line.n - 1] == '=';
     }
     return GAGE_DONE;
 }

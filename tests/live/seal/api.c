@@ -234,6 +234,73 @@ a_proof_holds_for_its_occasion_and_its_seal_alone(void **state)
     part(&delivery);
 }
 
+struct gss_world {
+    gss_name_t alice, bob;
+    gss_buffer_desc text, sealed, message;
+    OM_uint32 minor;
+};
+
+static struct gss_world
+gss_set_up(struct world *w)
+{
+    struct gss_world g = {.text = kit_buffer("in the other style")};
+    OM_uint32 minor;
+    assert_int_equal(gss_inquire_context(&minor, w->with_bob.initiator, &g.alice, &g.bob, NULL, NULL, NULL, NULL, NULL),
+                     GSS_S_COMPLETE);
+    assert_int_equal(gage_gss_seal(&g.minor, w->alice, g.bob, GSS_C_NO_NAME, &g.text, &g.sealed, NULL), GSS_S_COMPLETE);
+    return g;
+}
+
+static void
+gss_tear_down(struct gss_world *g)
+{
+    OM_uint32 minor;
+    kit_release(&g->sealed);
+    kit_release(&g->message);
+    gss_release_name(&minor, &g->alice);
+    gss_release_name(&minor, &g->bob);
+}
+
+static void
+a_carrier_who_must_be_checked_is_not_let_by_with_an_empty_proof(void **state)
+{
+    WORLD;
+    struct gss_world g = gss_set_up(w);
+    gss_buffer_desc empty = GSS_C_EMPTY_BUFFER;
+    seal_for_bob(w, "carol");
+    struct gage_unseal_options demand = {.carrier_required = true};
+    assert_code(open_as(w, w->bob, demand), GAGE_E_CARRIER);
+    demand.carrier_required = false;
+    assert_ok(open_as(w, w->bob, demand));
+    assert_int_equal(gage_gss_unseal(&g.minor, w->bob, 0, 600, GSS_C_NO_NAME, &empty, GSS_C_NO_CONTEXT, &g.sealed,
+                                     &g.message, NULL, NULL, NULL, NULL),
+                     GSS_S_UNAUTHORIZED);
+    assert_int_equal(g.minor, GAGE_E_CARRIER);
+    assert_int_equal(g.message.length, 0);
+    gss_tear_down(&g);
+}
+
+static void
+what_failed_says_nothing_of_what_it_proves(void **state)
+{
+    WORLD;
+    gage_opener *opener = NULL;
+    AUTO(gage_buf) big = GAGE_BUF(MIB);
+    assert_non_null(put_space(&big, 200000));
+    memset(big.p, 7, big.n);
+    assert_ok(gage_seal(w->alice, &(struct gage_seal_options){.to = "bob"}, now_s(), gage_buf_slice(&big), &w->sealed,
+                        NULL, NULL));
+    assert_ok(gage_opener_new(w->bob, &(struct gage_unseal_options){.max_age = 60}, now_s(), &opener, NULL));
+    assert_null(gage_opener_info(opener));
+    assert_ok(gage_opener_put(opener, gage_slice_of(w->sealed.p, 150000), &w->message, NULL));
+    assert_non_null(gage_opener_info(opener));
+    assert_ok(gage_opener_now(opener, now_s(), NULL));
+    assert_code(gage_opener_now(opener, now_s() + 100, NULL), GAGE_E_EXPIRED);
+    assert_null(gage_opener_info(opener));
+    assert_code(gage_opener_end(opener, &w->message, NULL), GAGE_E_STATE);
+    gage_opener_free(&opener);
+}
+
 /* ---- pairing under attack ---- */
 
 static void
@@ -271,33 +338,6 @@ clocks_a_month_apart_do_not_pair(void **state)
 }
 
 /* ---- the GSS-API's style ---- */
-
-struct gss_world {
-    gss_name_t alice, bob;
-    gss_buffer_desc text, sealed, message;
-    OM_uint32 minor;
-};
-
-static struct gss_world
-gss_set_up(struct world *w)
-{
-    struct gss_world g = {.text = kit_buffer("in the other style")};
-    OM_uint32 minor;
-    assert_int_equal(gss_inquire_context(&minor, w->with_bob.initiator, &g.alice, &g.bob, NULL, NULL, NULL, NULL, NULL),
-                     GSS_S_COMPLETE);
-    assert_int_equal(gage_gss_seal(&g.minor, w->alice, g.bob, GSS_C_NO_NAME, &g.text, &g.sealed, NULL), GSS_S_COMPLETE);
-    return g;
-}
-
-static void
-gss_tear_down(struct gss_world *g)
-{
-    OM_uint32 minor;
-    kit_release(&g->sealed);
-    kit_release(&g->message);
-    gss_release_name(&minor, &g->alice);
-    gss_release_name(&minor, &g->bob);
-}
 
 static void
 the_gss_style_takes_and_gives_names(void **state)
@@ -434,6 +474,8 @@ main(void)
         WITH_WORLD(a_copied_keyring_sees_its_own_replays_only),
         WITH_WORLD(the_carrier_is_checked_by_name_or_by_proof),
         WITH_WORLD(a_proof_holds_for_its_occasion_and_its_seal_alone),
+        WITH_WORLD(a_carrier_who_must_be_checked_is_not_let_by_with_an_empty_proof),
+        WITH_WORLD(what_failed_says_nothing_of_what_it_proves),
         WITH_WORLD(a_pairing_token_of_another_context_or_ones_own_is_refused),
         WITH_WORLD(clocks_a_month_apart_do_not_pair),
         WITH_WORLD(the_gss_style_takes_and_gives_names),

@@ -120,10 +120,30 @@ class Attacks(Stage):
         proof.write_bytes(good)
         self.refused(self.f.gage("unseal", "bob", "--carrier-proof", proof, stdin=self.seal()), "carrier", "no carrier key")
         self.refused(self.f.gage("unseal", "mallory", "--prove", proof, "--force", stdin=grant.read_bytes()), "not_found")
+        (self.f.path / "nothing").write_bytes(b"")
+        for words in (("--carrier-proof", proof, "--occasion", "nothing"), ("--prove", "p2", "--occasion", "nothing"), ("--occasion", proof)):
+            self.refused(self.f.gage("unseal", "bob", *words, stdin=seal), "usage", "occasion")
 
     def test_an_old_seal(self):
         seal = self.seal()
         self.refused(self.f.gage("unseal", "bob", "--max-age", "10m", stdin=seal, env={**FAKETIME, "FAKETIME": "+11m"}), "expired")
+
+    def test_a_seal_that_comes_slowly_is_as_old_as_when_its_end_has_come(self):
+        """Who delivers it holds its end back until it is too old: the age is that of the moment in which the message comes out."""
+        going = []
+        for text in (b"short", os.urandom(200000)):
+            seal = self.seal(text)
+            for words in ((), ("--stream",), ("--output", f"slow{len(text)}"), ("--once", "--output", f"slow-once{len(text)}")):
+                one = subprocess.Popen([GAGE, "unseal", "--keyring", self.f.ring("bob"), "--max-age", "1s", *words], cwd=self.f.path,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.f.env)
+                one.stdin.write(seal[:-1])
+                one.stdin.flush()
+                going.append((one, seal[-1:], words))
+        time.sleep(2.1)
+        for one, end, words in going:
+            out, err = one.communicate(end)
+            self.assertEqual((one.returncode, b"" if "--stream" in words else out), (EXIT["expired"], b""), (words, err))
+        self.assertEqual(list(self.f.path.glob("slow*")), [])
 
     def test_a_seal_from_the_future(self):
         seal = self.seal(env={**FAKETIME, "FAKETIME": "+6m"})
@@ -206,7 +226,9 @@ class Attacks(Stage):
         lines = text.splitlines(keepends=True)
         for bad in (b"\n" + text, b" " + text, text + text, text + b"more\n", text.replace(b"\n", b" \n", 3), b"".join(lines[:-1]),
                     b"".join([lines[0], lines[1][:32] + b"\n", lines[1][32:], *lines[2:]]), lines[0] + lines[-1],
-                    text.replace(lines[2], b"=" + lines[2][1:]), lines[0] + b"A" * 70000 + b"\n" + lines[-1]):
+                    text.replace(lines[2], b"=" + lines[2][1:]), text.replace(lines[1], b"-" + lines[1][1:]),
+                    text.replace(lines[1], b"_" + lines[1][1:]), text.replace(lines[1], lines[1][:62] + b"==\n"),
+                    text.replace(b"=\n", b"%3D\n"), text.replace(b"=", b""), lines[0] + b"A" * 70000 + b"\n" + lines[-1]):
             done = self.f.gage("unseal", "bob", stdin=bad)
             self.assertIn(done.returncode, (EXIT["format"], EXIT["unsupported"]), (bad[:40], done.stderr))
             self.assertEqual(done.stdout, b"")

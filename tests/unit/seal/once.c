@@ -111,6 +111,16 @@ note(void *context, const char *temporary, const char *target)
     return strchr(temporary, '!') == NULL;
 }
 
+/* A path that means something else in another folder would make recovery take the file for moved. */
+TEST(paths_of_a_file_on_its_way_are_absolute_and_both_given)
+{
+    assert_code(begin(1, NOW, NOW, "t", "/d/m"), GAGE_E_USAGE);
+    assert_code(begin(1, NOW, NOW, "/d/t", "m"), GAGE_E_USAGE);
+    assert_code(begin(1, NOW, NOW, "/d/t", NULL), GAGE_E_USAGE);
+    assert_code(begin(1, NOW, NOW, NULL, "/d/m"), GAGE_E_USAGE);
+    assert_ok(begin(1, NOW, NOW, "/d/t", "/d/m"));
+}
+
 TEST(what_a_crash_left_is_told_until_it_is_done_and_stays_used)
 {
     char seen[200] = "";
@@ -137,4 +147,5 @@ TEST(what_a_crash_left_is_told_until_it_is_done_and_stays_used)
 TEST_MAIN(IN_FOLDER(the_second_time_is_refused), IN_FOLDER(an_entry_lives_as_long_as_its_seal_can_be_opened),
           IN_FOLDER(a_longer_age_than_before_does_not_let_a_forgotten_seal_in_again),
           IN_FOLDER(what_is_remembered_is_bounded_by_the_age), IN_FOLDER(a_clock_set_back_refuses_everything),
-          IN_FOLDER(an_age_is_needed), IN_FOLDER(what_a_crash_left_is_told_until_it_is_done_and_stays_used))
+          IN_FOLDER(an_age_is_needed), IN_FOLDER(paths_of_a_file_on_its_way_are_absolute_and_both_given),
+          IN_FOLDER(what_a_crash_left_is_told_until_it_is_done_and_stays_used))
