@@ -69,7 +69,7 @@ add_to_token(struct call *call, const gssx_arg_acquire_cred *arg, const struct c
     AUTO(cred_store) store = {0};
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     if (!cred_begin(call, in, arg->input_cred_handle, &use) || !store_expand(call, wish, &store) ||
-        !store_keep_apart(call, wish, &store, added.ccache) ||
+        !store_keep_apart(call, wish, &store, added.ccache) || !store_settle(call, &store) ||
         (arg->desired_name != NULL && !name_from_gssx(arg->desired_name, &name, &call->status)))
         return false;
     return add_elements(call, use.cred, name, wish, &store, &added.own) && new_cred(call, out) &&

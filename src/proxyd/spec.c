@@ -1,16 +1,10 @@
 #include "proxyd/spec.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <gssapi/gssapi_krb5.h>
-#include <krb5.h>
 
 #include "proxyd/mech.h"
 #include "proxyd/s4u.h"
@@ -109,18 +103,6 @@ parse_uid_name(const gssx_name *name, bool machine, uid_t *uid)
     return true;
 }
 
-static bool
-uid_name(uid_t uid, char *out, size_t size)
-{
-    struct passwd entry, *found = NULL;
-    char buffer[16384];
-    (void)getpwuid_r(uid, &entry, buffer, sizeof buffer, &found);
-    if (found == NULL || strlen(found->pw_name) >= size)
-        return false;
-    memcpy(out, found->pw_name, strlen(found->pw_name) + 1);
-    return true;
-}
-
 /* Who acts, and whether the service's own keytab is meant: gssproxy's rules. *user says that a user is asked for rather than the
  * service. */
 static bool
@@ -157,7 +139,7 @@ choose_impersonation(struct call *call, struct cred_spec *spec, bool user)
     if (!spec->impersonate || !user)
         return true;
     spec->service_keytab = true;
-    if (!uid_name(spec->uid, name, sizeof name))
+    if (!store_user_name(spec->uid, name, sizeof name))
         return status_fail(&call->status, GSS_S_BAD_NAME, ENOENT, "uid %u has no user name to impersonate", spec->uid);
     return set_name(call, spec, slice_str(name), oid_slice(GSS_C_NT_USER_NAME));
 }
@@ -234,145 +216,10 @@ spec_decode(gage_slice bytes, struct cred_spec *spec)
     return read_end(&r, NULL, "credential description");
 }
 
-/* ---- the store ---- */
-
-void
-store_free(struct cred_store *store)
-{
-    for (size_t i = 0; i < store->count; i++) {
-        free(store->text[i]);
-        free((void *)(uintptr_t)store->rows[i].key);
-    }
-    store->count = 0;
-}
-
-const char *
-store_find(const struct cred_store *store, const char *key)
-{
-    for (size_t i = 0; i < store->count; i++)
-        if (strcmp(store->rows[i].key, key) == 0)
-            return store->text[i];
-    return NULL;
-}
-
-static bool
-store_add(struct call *call, struct cred_store *store, const char *key, gage_slice value)
-{
-    char *k = strdup(key), *v = strndup((const char *)value.p, value.n);
-    if (k == NULL || v == NULL || store->count == CONF_STORE_MAX + 2) {
-        free(k);
-        free(v);
-        return NO_MEMORY(call);
-    }
-    store->text[store->count] = v;
-    store->rows[store->count++] = (gss_key_value_element_desc){k, v};
-    return true;
-}
-
-bool
-store_set(struct call *call, struct cred_store *store, const char *key, const char *value)
-{
-    for (size_t i = 0; i < store->count; i++) {
-        if (strcmp(store->rows[i].key, key) != 0)
-            continue;
-        char *v = strdup(value);
-        if (v == NULL)
-            return NO_MEMORY(call);
-        free(store->text[i]);
-        store->text[i] = v;
-        store->rows[i].value = v;
-        return true;
-    }
-    return store_add(call, store, key, slice_str(value));
-}
-
-static bool
-put_pattern(struct call *call, char pattern, uid_t uid, gage_buf *out)
-{
-    char text[256];
-    if (pattern == '%') {
-        put_u8(out, '%');
-    } else if (pattern == 'U') {
-        snprintf(text, sizeof text, "%u", uid);
-        put_bytes(out, slice_str(text));
-    } else {
-        if (!uid_name(uid, text, sizeof text))
-            return status_fail(&call->status, GSS_S_NO_CRED, ENOENT, "uid %u has no user name for cred_store's %%u",
-                               uid);
-        if (strchr(text, '/') != NULL)
-            return status_fail(&call->status, GSS_S_NO_CRED, EINVAL, "the name of uid %u has a slash", uid);
-        put_bytes(out, slice_str(text));
-    }
-    return true;
-}
-
-static bool
-expand(struct call *call, const char *value, uid_t uid, gage_buf *out)
-{
-    for (const char *p = value; *p != '\0'; p++) {
-        if (*p != '%')
-            put_u8(out, (uint8_t)*p);
-        else if (!put_pattern(call, *++p, uid, out))
-            return false;
-    }
-    return !out->bad || NO_MEMORY(call);
-}
-
-/* A row with a pattern may lead into a folder that its user can write, and is opened with the daemon's rights: what lies there has to be
- * that user's own file, or the daemon's, and no link to another's. */
-static bool
-check_users_file(struct call *call, const struct store_row *row, gage_slice expanded, uid_t uid)
-{
-    char path[4096];
-    struct stat st;
-    const uint8_t *slash = expanded.n > 0 ? memchr(expanded.p, '/', expanded.n) : NULL;
-    bool patterned = strstr(row->value, "%U") != NULL || strstr(row->value, "%u") != NULL;
-    size_t n = slash != NULL ? expanded.n - (size_t)(slash - expanded.p) : 0;
-    if (!patterned || n == 0 || n >= sizeof path)
-        return true;
-    memcpy(path, slash, n);
-    path[n] = '\0';
-    if (lstat(path, &st) != 0)
-        return true;
-    if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && (st.st_uid == uid || st.st_uid == 0 || st.st_uid == geteuid()))
-        return true;
-    return status_fail(&call->status, GSS_S_NO_CRED, EPERM,
-                       "%s:%s is not a file of uid %u's: make it a plain file that belongs to that uid", row->key, path,
-                       uid);
-}
-
-bool
-store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store)
-{
-    const struct service *s = call->service;
-    for (size_t i = 0; i < s->store_count; i++) {
-        AUTO(gage_buf) value = GAGE_BUF(4096);
-        if (!expand(call, s->store[i].value, spec->uid, &value) ||
-            !check_users_file(call, &s->store[i], gage_buf_slice(&value), spec->uid) ||
-            !store_add(call, store, s->store[i].key, gage_buf_slice(&value)))
-            return false;
-    }
-    const char *keytab = store_find(store, "keytab");
-    if (spec->service_keytab && keytab != NULL)
-        return store_set(call, store, "client_keytab", keytab);
-    return true;
-}
-
-bool
-store_keep_apart(struct call *call, const struct cred_spec *spec, struct cred_store *store, char name[64])
-{
-    name[0] = '\0';
-    if (store->count == 0 || spec->usage == GSS_C_ACCEPT || store_find(store, "ccache") != NULL ||
-        (call->service->mech_kinds & (MECH_KRB5 | MECH_SPNEGO)) == 0)
-        return true;
-    memory_ccache_name(name, 64);
-    return store_set(call, store, "ccache", name);
-}
-
 /* ---- acquiring ---- */
 
 bool
-spec_acquire(struct call *call, const struct cred_spec *spec, const struct cred_store *store, gss_cred_id_t *cred)
+spec_acquire(struct call *call, const struct cred_spec *spec, struct cred_store *store, gss_cred_id_t *cred)
 {
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     OM_uint32 minor, major;
@@ -383,30 +230,13 @@ spec_acquire(struct call *call, const struct cred_spec *spec, const struct cred_
         if (GSS_ERROR(major))
             return status_set(&call->status, major, minor, GSS_C_NO_OID);
     }
+    if (!store_settle(call, store))
+        return false;
     gss_OID_set_desc mechs = {spec->mech_count, (gss_OID)(uintptr_t)spec->mechs};
-    gss_key_value_set_desc set = {(OM_uint32)store->count, (gss_key_value_element_desc *)(uintptr_t)store->rows};
+    gss_key_value_set_desc set = {(OM_uint32)store->count, store->rows};
     if (spec->impersonate)
         return s4u_acquire(call, name, spec->usage, &mechs, &set, cred);
     major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, &mechs, spec->usage,
                                   store->count > 0 ? &set : GSS_C_NO_CRED_STORE, cred, NULL, NULL);
     return status_set(&call->status, major, minor, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID);
-}
-
-void
-memory_ccache_name(char *name, size_t size)
-{
-    static uint64_t serial;
-    snprintf(name, size, "MEMORY:gage-%" PRIu64, __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED));
-}
-
-void
-memory_ccache_destroy(const char *name)
-{
-    krb5_context context = NULL;
-    krb5_ccache ccache = NULL;
-    if (krb5_init_context(&context) != 0)
-        return;
-    if (krb5_cc_resolve(context, name, &ccache) == 0)
-        krb5_cc_destroy(context, ccache);
-    krb5_free_context(context);
 }

@@ -5,6 +5,7 @@
 
 #include "proxyd/call.h"
 #include "proxyd/conv.h"
+#include "proxyd/store.h"
 
 #define SPEC_BYTES_MAX 8192
 
@@ -39,28 +40,7 @@ bool spec_add(struct call *call, struct cred_spec *spec, const struct cred_spec 
 void spec_encode(const struct cred_spec *spec, gage_buf *out);
 gage_rc spec_decode(gage_slice bytes, struct cred_spec *spec);
 
-/* The service's store with its patterns filled in for the acting uid. */
-struct cred_store {
-    gss_key_value_element_desc rows[CONF_STORE_MAX + 2];
-    size_t count;
-    char *text[CONF_STORE_MAX + 2]; /* owned */
-};
-void store_free(struct cred_store *store);
-typedef struct cred_store cred_store;
-GAGE_AUTO_DEFINE(cred_store, store_free)
-bool store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store);
-const char *store_find(const struct cred_store *store, const char *key);
-/* Where tickets of the spec would go to a cache that the store does not name (the daemon's own default one), names one in memory that
- * nothing else uses, and writes its name to `name` (64 bytes; else empty). End it with memory_ccache_destroy. */
-bool store_keep_apart(struct call *call, const struct cred_spec *spec, struct cred_store *store, char name[64]);
-/* Adds a row; replaces one of the same key. */
-bool store_set(struct call *call, struct cred_store *store, const char *key, const char *value);
-
 /* Acquires it. False with the call's status set. */
-bool spec_acquire(struct call *call, const struct cred_spec *spec, const struct cred_store *store, gss_cred_id_t *cred);
-
-/* A name for a ticket cache in memory that nothing else uses; and the end of such a cache. */
-void memory_ccache_name(char *name, size_t size);
-void memory_ccache_destroy(const char *name);
+bool spec_acquire(struct call *call, const struct cred_spec *spec, struct cred_store *store, gss_cred_id_t *cred);
 
 #endif

@@ -47,8 +47,9 @@ void keytab_drop(struct kept_keytab **keytab);
 const char *keytab_name(const struct kept_keytab *keytab); /* as a credential store takes it */
 /* Whether the file is still the one that was read. */
 bool keytab_current(const struct kept_keytab *keytab);
-/* Appends which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
-void put_identity(gage_buf *key, const char *path, bool grows);
+/* Appends which file this is, the descriptor's or (-1) the path's, and which state of it. A ticket cache that the library adds to `grows`: only
+ * its birth counts. */
+void put_identity(gage_buf *key, int fd, const char *path, bool grows);
 /* The file behind a store value ("/path", "FILE:/path", "file2:/path"), or NULL. */
 const char *store_path(const char *value);
 

@@ -1,7 +1,6 @@
 /* Keytabs in memory, and what tells one state of a file from another. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include "proxyd/warm_entry.h"
 
 #define SETTLED_SECONDS 2
-#define ENTRIES_MAX 512 /* a copy is searched one by one, as the file is */
 
 struct kept_keytab {
     krb5_context context;
@@ -30,13 +28,13 @@ store_path(const char *value)
     return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
 }
 
-/* Which file this is, and which state of it. A ticket cache grows as it is used: only its birth counts. */
 void
-put_identity(gage_buf *key, const char *path, bool grows)
+put_identity(gage_buf *key, int fd, const char *path, bool grows)
 {
     struct statx st;
     memset(&st, 0, sizeof st);
-    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
+    if (statx(fd >= 0 ? fd : AT_FDCWD, fd >= 0 ? "" : path, fd >= 0 ? AT_EMPTY_PATH : 0,
+              STATX_INO | STATX_MTIME | STATX_SIZE | STATX_BTIME, &st) != 0) {
         put_u8(key, 0);
         return;
     }
@@ -58,32 +56,14 @@ settled(const char *path, int64_t now)
            now - st.st_ctim.tv_sec >= SETTLED_SECONDS;
 }
 
-static krb5_error_code
-copy_entries(krb5_context context, krb5_keytab from, krb5_keytab to)
-{
-    krb5_kt_cursor cursor;
-    krb5_keytab_entry entry;
-    krb5_error_code code = krb5_kt_start_seq_get(context, from, &cursor);
-    if (code != 0)
-        return code;
-    int count = 0;
-    while (code == 0 && (code = krb5_kt_next_entry(context, from, &entry, &cursor)) == 0) {
-        code = ++count <= ENTRIES_MAX ? krb5_kt_add_entry(context, to, &entry) : E2BIG;
-        krb5_free_keytab_entry_contents(context, &entry);
-    }
-    krb5_kt_end_seq_get(context, from, &cursor);
-    return code == KRB5_KT_END ? 0 : code;
-}
-
 static bool
 read_copy(struct kept_keytab *k, const char *name)
 {
-    static uint64_t serial;
     krb5_keytab file = NULL;
-    snprintf(k->name, sizeof k->name, "MEMORY:gage-%" PRIu64, __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED));
+    memory_keytab_name(k->name, sizeof k->name);
     if (krb5_init_context(&k->context) != 0 || krb5_kt_resolve(k->context, name, &file) != 0)
         return false;
-    bool good = krb5_kt_resolve(k->context, k->name, &k->copy) == 0 && copy_entries(k->context, file, k->copy) == 0;
+    bool good = krb5_kt_resolve(k->context, k->name, &k->copy) == 0 && keytab_copy(k->context, file, k->copy) == 0;
     krb5_kt_close(k->context, file);
     return good;
 }
@@ -98,7 +78,7 @@ keytab_keep(const char *name, int64_t now)
     k->identity = GAGE_BUF(64);
     k->path = strdup(path);
     if (k->path != NULL)
-        put_identity(&k->identity, k->path, false);
+        put_identity(&k->identity, -1, k->path, false);
     if (k->path == NULL || !read_copy(k, name) || !keytab_current(k))
         keytab_drop(&k);
     return k;
@@ -108,7 +88,7 @@ bool
 keytab_current(const struct kept_keytab *k)
 {
     AUTO(gage_buf) identity = GAGE_BUF(64);
-    put_identity(&identity, k->path, false);
+    put_identity(&identity, -1, k->path, false);
     return !identity.bad && slice_equal(gage_buf_slice(&identity), gage_buf_slice(&k->identity));
 }
 

@@ -40,13 +40,15 @@ warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *s
         const char *row = store->rows[i].key, *value = store->text[i], *path = store_path(value);
         put_vec16(&key, slice_str(row));
         put_vec16(&key, slice_str(value));
-        if (path != NULL)
-            put_identity(&key, path, strcmp(row, "ccache") == 0);
-        else if (strcmp(row, "ccache") == 0)
+        const struct users_file *file = &store->file[i];
+        put_u8(&key, (uint8_t)file->place);
+        if (path != NULL && file->place != PLACE_EMPTY)
+            put_identity(&key, file->fd, path, file->place == PLACE_OURS && strcmp(row, "ccache") == 0);
+        else if (path == NULL && strcmp(row, "ccache") == 0)
             watched = false;
     }
     if (store_find(store, "keytab") == NULL && store_path(pool->default_keytab) != NULL)
-        put_identity(&key, store_path(pool->default_keytab), false);
+        put_identity(&key, -1, store_path(pool->default_keytab), false);
     if (store->count == 0 && spec->usage != GSS_C_ACCEPT) /* the daemon's own default cache */
         watched = false;
     return watched && gage_ok(buf_check(&key, NULL)) && gage_ok(sha256_of(gage_buf_slice(&key), digest));
