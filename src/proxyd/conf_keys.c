@@ -25,7 +25,7 @@ const struct key_row conf_rows[] = {
     {true, "debug_level", KEY_INT, G(debug_level), "0", 0, 100, "0: failures and notices; 1 and more: each request too. Secrets are printed at no level."},
     {true, "syslog_status", KEY_BOOL, G(syslog_status), "no", 0, 0, "Log the GSS status of every failed call."},
     {true, "run_as_user", KEY_TEXT, G(run_as_user), NULL, 0, 0, "Drop privileges to this user once the sockets are open."},
-    {true, "worker threads", KEY_INT, G(worker_threads), "0", 0, 1024, "Threads kept waiting for requests; 0: two for each processor. More start as calls block."},
+    {true, "worker threads", KEY_INT, G(worker_threads), "0", 0, 1024, "Threads that serve at once where one is not enough; 0: one for each processor. A call that blocks counts as none of them: another thread takes its place."},
     {true, "max_connections", KEY_INT, G(max_connections), "4096", 1, 1000000, "Connections of all uids together."},
     {true, "max_connections_per_uid", KEY_INT, G(max_connections_per_uid), "1100", 1, 1000000, "Connections of one uid."},
     {true, "max_requests_per_uid", KEY_INT, G(max_requests_per_uid), "1024", 1, 1000000, "Requests of one uid being worked on or waiting; past it the uid's connections are not read."},

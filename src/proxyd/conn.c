@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proxyd/metrics.h"
+#include "proxyd/relax.h"
 #include "proxyd/server.h"
 #include "proxyd/witness.h"
 
@@ -303,21 +304,6 @@ read_ahead(struct conn *c)
         put_bytes(&c->rest, gage_slice_of(bytes + used, n - used));
     gage_wipe(bytes, n);
     return good && !c->rest.bad ? ARRIVED : ENDED;
-}
-
-/* A microsecond or so in which the other half of a core gets on. */
-#if defined(__x86_64__) || defined(__i386__)
-#define CPU_RELAX() __builtin_ia32_pause()
-#elif defined(__aarch64__)
-#define CPU_RELAX() __asm__ volatile("yield")
-#else
-#define CPU_RELAX() ((void)0)
-#endif
-static void
-relax(void)
-{
-    for (int i = 0; i < 40; i++)
-        CPU_RELAX();
 }
 
 /* Inside a fragment: straight to its place. */

@@ -1,8 +1,8 @@
 /* server.h - the daemon's moving parts: listeners, connections, requests, gates, threads. doc/proxy.md tells the life of a request.
  *
  * Threads. The main thread accepts, reloads, watches deadlines and idle connections. Worker threads wait on one epoll set in which each
- * connection is armed for one event at a time: the thread that gets the event reads one record and executes it, once another thread is
- * waiting. A connection that asks one thing at a time is armed again after the answer; one that pipelines (the kernel's, one that had more
+ * connection is armed for one event at a time: the thread that gets the event reads one record and executes it; pool.c says when another
+ * thread takes its place. A connection that asks one thing at a time is armed again after the answer; one that pipelines (the kernel's, one that had more
  * than a record to read, one whose call takes long) before the call is executed. Calls inside GSS or NSS are counted per service by its
  * gate.
  *
@@ -102,9 +102,9 @@ struct server {
     int spare_fd; /* given up for a moment when descriptors run out */
     pthread_mutex_t watch_lock;
     struct request *watched;
-    int64_t threads, idle_threads; /* atomic */
-    int stopping;                  /* atomic */
-    int64_t last_activity_ms;      /* atomic */
+    int64_t threads;          /* workers; atomic */
+    int stopping;             /* atomic */
+    int64_t last_activity_ms; /* atomic */
     bool user_mode;
 };
 
@@ -160,8 +160,9 @@ const struct service *match_service(const struct conf *conf, const struct peer *
 
 /* ---- pool.c ---- */
 gage_rc pool_start(struct server *s, struct gage_err *err);
-/* Makes sure that somebody waits for events while the caller executes. */
-void pool_cover(struct server *s);
+/* Around what may block: where it takes long, another thread takes the caller's place. Outside of a worker thread they do nothing. */
+void pool_begin(void);
+void pool_end(void);
 
 /* ---- kernel.c ---- */
 /* Tells the kernel's NFS server that we serve, off the serving threads; again after a reload that brings such a service. */
