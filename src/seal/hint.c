@@ -19,7 +19,7 @@
 #define JOIN(a, b) JOIN_WORDS(a, b)
 
 #define WORDS (SEAL_NONCE_LEN / 8)
-#define BLOCK ((size_t)32) /* keys */
+#define BLOCK ((size_t)32) /* keys: a bit of 32 each */
 
 /* What is searched for. */
 struct wanted {
@@ -61,7 +61,7 @@ store64(uint8_t *p, uint64_t x)
 #include "seal/hint_lanes.h"
 #endif
 
-typedef size_t likely_block_fn(const uint8_t *keys, size_t count, const struct wanted *wanted);
+typedef size_t likely_block_fn(const uint8_t *keys, size_t count, const struct wanted *wanted, uint32_t *which);
 
 static likely_block_fn *
 widest(void)
@@ -100,13 +100,14 @@ struct matches {
     size_t *found, room, n;
 };
 
-/* Compares whole hints of `count` keys, of which the first has the index `from`. */
+/* Compares the whole hints of those of a block's keys; the first has the index `from`. */
 static void
-compare(const uint8_t *keys, size_t count, size_t from, const uint8_t nonce[SEAL_NONCE_LEN],
+compare(const uint8_t *keys, uint32_t which, size_t from, const uint8_t nonce[SEAL_NONCE_LEN],
         const uint8_t hint[HINT_LEN], struct matches *matches)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (; which != 0; which &= which - 1) {
         uint8_t made[HINT_LEN];
+        size_t i = (size_t)__builtin_ctz(which);
         hint_of(keys + i * HINT_KEY_LEN, nonce, made);
         if (memcmp(made, hint, HINT_LEN) != 0)
             continue;
@@ -124,17 +125,19 @@ hint_search(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_NONCE_LE
     struct wanted wanted = {.low = load64(hint)};
     struct matches matches = {found, room, 0};
     likely_block_fn *likely = widest();
-    size_t blocks = count / BLOCK, rest = count % BLOCK, i = 0;
+    size_t blocks = count / BLOCK, rest = count % BLOCK;
     uint8_t last[BLOCK * HINT_KEY_LEN] = {0};
+    uint32_t which = 0;
     load_message(nonce, wanted.message);
-    while ((i += likely(keys + i * BLOCK * HINT_KEY_LEN, blocks - i, &wanted)) < blocks) {
-        compare(keys + i * BLOCK * HINT_KEY_LEN, BLOCK, i * BLOCK, nonce, hint, &matches);
-        i++;
+    for (size_t i = 0; (i += likely(keys + i * BLOCK * HINT_KEY_LEN, blocks - i, &wanted, &which)) < blocks; i++) {
+        compare(keys + i * BLOCK * HINT_KEY_LEN, which, i * BLOCK, nonce, hint, &matches);
+        which = 0;
     }
-    if (rest > 0)
-        memcpy(last, keys + blocks * BLOCK * HINT_KEY_LEN, rest * HINT_KEY_LEN);
-    if (rest > 0 && likely(last, 1, &wanted) == 0)
-        compare(last, rest, blocks * BLOCK, nonce, hint, &matches);
+    if (rest == 0)
+        return matches.n;
+    memcpy(last, keys + blocks * BLOCK * HINT_KEY_LEN, rest * HINT_KEY_LEN);
+    likely(last, 1, &wanted, &which);
+    compare(last, which & ((UINT32_C(1) << rest) - 1), blocks * BLOCK, nonce, hint, &matches);
     gage_wipe(last, sizeof last);
     return matches.n;
 }

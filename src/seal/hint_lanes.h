@@ -88,12 +88,13 @@ load_keys(const uint8_t *keys, struct halves *into)
 #endif
 }
 
-/* The first of `count` blocks in which a key gives this first half (the second is looked at only then), else count. */
+/* The first of `count` blocks in which keys give this first half (the second is looked at only then), and which of its keys those are, a bit
+ * each; else count. */
 PROCESSOR static size_t
-likely_block(const uint8_t *keys, size_t count, const struct wanted *wanted)
+likely_block(const uint8_t *keys, size_t count, const struct wanted *wanted, uint32_t *which)
 {
     for (size_t i = 0; i < count; i++) {
-        lanes hit = {0};
+        lanes hits[BLOCK / LANES], hit = {0};
         uint64_t any = 0;
         for (size_t g = 0; g < BLOCK / LANES; g++) {
             struct sip s;
@@ -101,12 +102,16 @@ likely_block(const uint8_t *keys, size_t count, const struct wanted *wanted)
             lanes out;
             load_keys(keys + (i * BLOCK + g * LANES) * HINT_KEY_LEN, &in);
             sip_low(&s, &in, wanted->message, &out);
-            hit |= (lanes)(out == wanted->low);
+            hits[g] = (lanes)(out == wanted->low);
+            hit |= hits[g];
         }
         for (size_t j = 0; j < LANES; j++)
             any |= hit[j];
-        if (any != 0)
-            return i;
+        if (any == 0)
+            continue;
+        for (size_t j = 0; j < BLOCK; j++)
+            *which |= (uint32_t)(hits[j / LANES][j % LANES] & 1) << j;
+        return i;
     }
     return count;
 }

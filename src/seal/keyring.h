@@ -42,9 +42,9 @@ gage_rc keyring_remove(struct keyring *keyring, const char *alias, struct gage_e
  * GAGE_E_NOT_FOUND. *out needs pairing_cleanup. */
 gage_rc keyring_get(struct keyring *keyring, const char *alias, int64_t now, unsigned keep, bool use,
                     struct pairing *out, struct gage_err *err);
-/* The pairings whose hint key gives this hint, stepped likewise: usually one, none for a stranger's seal. out has room for
- * KEYRING_MATCHES_MAX; *count of them need pairing_cleanup. aliases (may be NULL): their aliases. */
-gage_rc keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned keep,
+/* The pairings whose hint key gives this hint, stepped as the keyring says: usually one, none for a stranger's seal. out has room for
+ * KEYRING_MATCHES_MAX; *count of them need pairing_cleanup. aliases (may be NULL): their aliases. *keep: for how many weeks keys are kept, as stored. */
+gage_rc keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned *keep,
                       struct pairing out[KEYRING_MATCHES_MAX], char aliases[][KEYRING_ALIAS_MAX + 1], size_t *count,
                       struct gage_err *err);
 /* The alias (of KEYRING_ALIAS_MAX + 1) of the pairing with the party of this exported name that was made last and is not over at `now`.

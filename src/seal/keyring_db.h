@@ -35,9 +35,9 @@ void bind_text(sqlite3_stmt *statement, int at, const char *text);
 void bind_bytes(sqlite3_stmt *statement, int at, gage_slice bytes);
 gage_slice column_bytes(sqlite3_stmt *statement, int at);
 
-/* Maps the hints again if another process changed the keyring, building them if they are stale. `_inside` is for a writing transaction: there
- * they stay right until its end. */
-gage_rc keyring_refresh_hints(struct keyring *keyring, struct gage_err *err);
+/* Maps the hints again if another process changed the keyring, building them if they are stale: at the beginning of a reading transaction, which
+ * keyring_finish ends; and inside a writing one, until whose end they stay right. */
+gage_rc keyring_begin_reading(struct keyring *keyring, struct gage_err *err);
 gage_rc keyring_refresh_hints_inside(struct keyring *keyring, struct gage_err *err);
 gage_rc keyring_open_hints(struct keyring *keyring, struct gage_err *err);
 

@@ -62,13 +62,16 @@ keyring_refresh_hints_inside(struct keyring *keyring, struct gage_err *err)
     return hints_fit(&keyring->hints, (uint64_t)generation) ? GAGE_DONE : open_or_rebuild(keyring, err);
 }
 
-/* Another process may have changed the keyring since the hints were mapped. */
+/* Another process may have changed the keyring since the hints were mapped. One that changes it after they are made anew comes too late. */
 gage_rc
-keyring_refresh_hints(struct keyring *keyring, struct gage_err *err)
+keyring_begin_reading(struct keyring *keyring, struct gage_err *err)
 {
     int64_t generation = 0;
-    TRY(keyring_number(keyring, "SELECT value FROM generation", &generation, err));
-    if (hints_fit(&keyring->hints, (uint64_t)generation))
+    TRY(keyring_run(keyring, "BEGIN", err));
+    gage_rc rc = keyring_number(keyring, "SELECT value FROM generation", &generation, err);
+    if (gage_ok(rc) && hints_fit(&keyring->hints, (uint64_t)generation))
         return GAGE_DONE;
-    return keyring_open_hints(keyring, err);
+    TRY(keyring_finish(keyring, rc, err));
+    TRY(keyring_open_hints(keyring, err));
+    return keyring_run(keyring, "BEGIN", err);
 }

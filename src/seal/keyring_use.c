@@ -67,55 +67,81 @@ read_slot(struct keyring *keyring, int64_t slot, struct pairing *out, char *alia
     return GAGE_DONE;
 }
 
-/* What is stored must be what was read: another process may remove, expire or step the pairing at any time. */
-static gage_rc
-step_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
-          bool *found, struct gage_err *err)
-{
-    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
-    gage_rc rc = read_slot(keyring, slot, out, alias, found, err);
-    if (gage_ok(rc) && *found)
-        rc = step_and_store(keyring, slot, now, keep, out, err);
-    rc = keyring_finish(keyring, rc, err);
-    if (!gage_ok(rc))
-        pairing_cleanup(out);
-    return rc;
-}
+/* Looking for whose a seal is. */
+struct matching {
+    int64_t now;
+    unsigned keep;
+    size_t slots[KEYRING_MATCHES_MAX], n; /* from 0, as hints stand */
+    bool due;                             /* a pairing's keys are to be stepped */
+    struct pairing *out;
+    char (*aliases)[KEYRING_ALIAS_MAX + 1];
+    size_t count;
+};
 
 static gage_rc
-load_slot(struct keyring *keyring, int64_t slot, int64_t now, unsigned keep, struct pairing *out, char *alias,
-          bool *found, struct gage_err *err)
+find_slots(struct keyring *keyring, const struct seal_header *header, struct matching *m, struct gage_err *err)
 {
-    bool changed = false;
-    TRY(read_slot(keyring, slot, out, alias, found, err));
-    if (!*found || (gage_ok(pairing_step(out, now, keep, &changed)) && !changed))
-        return GAGE_DONE;
-    pairing_cleanup(out);
-    return step_slot(keyring, slot, now, keep, out, alias, found, err);
+    gage_slice keys = hints_keys(&keyring->hints);
+    m->n = hint_search_threads(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, m->slots);
+    REQUIRE(m->n <= KEYRING_MATCHES_MAX, err, GAGE_E_CRAFTED, "this seal's hint fits %zu pairings: it is refused",
+            m->n);
+    return GAGE_DONE;
+}
+
+static void
+drop_matches(struct matching *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        pairing_cleanup(&m->out[i]);
+    m->count = 0;
+}
+
+/* Writing, what is stored must be what was read: another process may remove, expire or step the pairing at any time before. */
+static gage_rc
+load_slots(struct keyring *keyring, bool writing, struct matching *m, struct gage_err *err)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        bool found = false, changed = false;
+        struct pairing *p = &m->out[m->count];
+        int64_t slot = (int64_t)m->slots[i] + 1;
+        TRY(read_slot(keyring, slot, p, m->aliases == NULL ? NULL : m->aliases[m->count], &found, err));
+        m->count += found;
+        if (found && writing)
+            TRY(step_and_store(keyring, slot, m->now, m->keep, p, err));
+        else if (found)
+            m->due = !gage_ok(pairing_step(p, m->now, m->keep, &changed)) || changed || m->due;
+    }
+    return GAGE_DONE;
+}
+
+/* In a transaction that reads, what is found fits together, and SQLite locks and looks once. */
+static gage_rc
+match_reading(struct keyring *keyring, const struct seal_header *header, struct matching *m, struct gage_err *err)
+{
+    TRY(keyring_keep(keyring, &m->keep, err));
+    TRY(find_slots(keyring, header, m, err));
+    return load_slots(keyring, false, m, err);
 }
 
 gage_rc
-keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned keep,
+keyring_match(struct keyring *keyring, const struct seal_header *header, int64_t now, unsigned *keep,
               struct pairing out[KEYRING_MATCHES_MAX], char aliases[][KEYRING_ALIAS_MAX + 1], size_t *count,
               struct gage_err *err)
 {
-    size_t slots[KEYRING_MATCHES_MAX], n = 0;
+    struct matching m = {.now = now, .out = out, .aliases = aliases};
     *count = 0;
-    TRY(keyring_refresh_hints(keyring, err));
-    gage_slice keys = hints_keys(&keyring->hints);
-    size_t matches = hint_search_threads(keys.p, keys.n / HINT_KEY_LEN, header->nonce, header->hint, slots);
-    REQUIRE(matches <= KEYRING_MATCHES_MAX, err, GAGE_E_CRAFTED, "this seal's hint fits %zu pairings: it is refused",
-            matches);
-    gage_rc rc = GAGE_DONE;
-    for (size_t i = 0; gage_ok(rc) && i < matches; i++) {
-        bool found = false;
-        rc = load_slot(keyring, (int64_t)slots[i] + 1, now, keep, &out[n], aliases == NULL ? NULL : aliases[n], &found,
-                       err);
-        n += found;
+    TRY(keyring_begin_reading(keyring, err));
+    gage_rc rc = keyring_finish(keyring, match_reading(keyring, header, &m, err), err);
+    if (gage_ok(rc) && m.due) {
+        drop_matches(&m);
+        rc = keyring_run(keyring, "BEGIN IMMEDIATE", err);
+        if (gage_ok(rc))
+            rc = keyring_finish(keyring, load_slots(keyring, true, &m, err), err);
     }
-    for (size_t i = 0; !gage_ok(rc) && i < n; i++)
-        pairing_cleanup(&out[i]);
-    *count = gage_ok(rc) ? n : 0;
+    if (!gage_ok(rc))
+        drop_matches(&m);
+    *keep = m.keep;
+    *count = m.count;
     return rc;
 }
 

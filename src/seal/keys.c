@@ -37,16 +37,30 @@ week_key_at(const struct week_key *key, uint32_t week, gage_secret *out)
     return rc;
 }
 
+gage_rc
+seal_commitment_of(struct hkdf *hkdf, const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN], gage_secret *k,
+                   uint8_t commitment[SHA256_LEN])
+{
+    gage_slice commit = SLICE_LITERAL("gage-seal-1 commit");
+    TRY(hkdf_extract_in(hkdf, gage_slice_of(nonce, SEAL_NONCE_LEN), secret_slice(week_key), k));
+    return hkdf_expand_in(hkdf, secret_slice(k), &commit, 1, commitment, SHA256_LEN);
+}
+
+gage_rc
+seal_chunk_key_of(struct hkdf *hkdf, const gage_secret *k, gage_secret *chunks)
+{
+    gage_slice label = SLICE_LITERAL("gage-seal-1 chunks");
+    TRY(hkdf_expand_in(hkdf, secret_slice(k), &label, 1, chunks->b, SEAL_KEY_LEN));
+    chunks->n = SEAL_KEY_LEN;
+    return GAGE_DONE;
+}
+
 static gage_rc
 derive(struct hkdf *hkdf, const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN], struct seal_keys *keys)
 {
     AUTO(gage_secret) k = {.n = 0};
-    gage_slice commit = SLICE_LITERAL("gage-seal-1 commit"), chunks = SLICE_LITERAL("gage-seal-1 chunks");
-    TRY(hkdf_extract_in(hkdf, gage_slice_of(nonce, SEAL_NONCE_LEN), secret_slice(week_key), &k));
-    TRY(hkdf_expand_in(hkdf, secret_slice(&k), &commit, 1, keys->commitment, sizeof keys->commitment));
-    TRY(hkdf_expand_in(hkdf, secret_slice(&k), &chunks, 1, keys->chunks.b, SEAL_KEY_LEN));
-    keys->chunks.n = SEAL_KEY_LEN;
-    return GAGE_DONE;
+    TRY(seal_commitment_of(hkdf, week_key, nonce, &k, keys->commitment));
+    return seal_chunk_key_of(hkdf, &k, &keys->chunks);
 }
 
 gage_rc

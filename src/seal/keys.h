@@ -29,6 +29,10 @@ struct seal_keys {
     gage_secret chunks;
 };
 gage_rc seal_keys_of(const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN], struct seal_keys *keys);
+/* The same in two steps, for who tries several weeks: what a commitment is made of, and the rest once it is the right one. */
+gage_rc seal_commitment_of(struct hkdf *hkdf, const gage_secret *week_key, const uint8_t nonce[SEAL_NONCE_LEN],
+                           gage_secret *k, uint8_t commitment[SHA256_LEN]);
+gage_rc seal_chunk_key_of(struct hkdf *hkdf, const gage_secret *k, gage_secret *chunks);
 void seal_keys_wipe(struct seal_keys *keys);
 typedef struct seal_keys seal_keys_t;
 GAGE_AUTO_DEFINE(seal_keys_t, seal_keys_wipe)

@@ -6,22 +6,33 @@
 
 struct search {
     const struct seal_header *header;
+    struct hkdf hkdf;
     size_t matches, which;
     uint32_t week;
-    struct seal_keys keys;
+    gage_secret k; /* what the chunks' key is made of, of the week that matched */
 };
+
+static void
+search_cleanup(struct search *s)
+{
+    hkdf_cleanup(&s->hkdf);
+    secret_wipe(&s->k);
+}
+typedef struct search search_t;
+GAGE_AUTO_DEFINE(search_t, search_cleanup)
 
 /* Tries one week of one pairing. Every candidate is tried, found or not, so that time tells nothing. */
 static gage_rc
 try_week(struct search *s, const struct week_key *at, size_t index)
 {
-    AUTO(seal_keys_t) keys = {.chunks = {.n = 0}};
-    TRY(seal_keys_of(&at->key, s->header->nonce, &keys));
-    if (slice_equal_ct(SLICE_OF(keys.commitment), SLICE_OF(s->header->commitment))) {
+    AUTO(gage_secret) k = {.n = 0};
+    uint8_t commitment[SHA256_LEN];
+    TRY(seal_commitment_of(&s->hkdf, &at->key, s->header->nonce, &k, commitment));
+    if (slice_equal_ct(SLICE_OF(commitment), SLICE_OF(s->header->commitment))) {
         s->matches++;
         s->which = index;
         s->week = at->week;
-        s->keys = keys;
+        s->k = k;
     }
     return GAGE_DONE;
 }
@@ -42,15 +53,16 @@ try_pairing(struct search *s, const struct pairing *pairing, size_t index, unsig
 }
 
 static gage_rc
-find_keys(struct search *s, const struct pairing *const *candidates, size_t count, unsigned keep, int64_t now,
-          struct gage_err *err)
+find_key(struct search *s, const struct pairing *const *candidates, size_t count, unsigned keep, int64_t now,
+         gage_secret *chunks, struct gage_err *err)
 {
+    TRY(hkdf_init(&s->hkdf));
     for (size_t i = 0; i < count; i++)
         TRY(try_pairing(s, candidates[i], i, keep, now));
     REQUIRE(s->matches > 0, err, GAGE_E_NOT_FOUND,
             "this seal is not for you, or so old that its key has been erased, or made under a pairing you removed");
     REQUIRE(s->matches == 1, err, GAGE_E_CRAFTED, "this seal was crafted to fit two of your pairings: it is refused");
-    return GAGE_DONE;
+    return seal_chunk_key_of(&s->hkdf, &s->k, chunks);
 }
 
 /* ---- beginning ---- */
@@ -64,12 +76,12 @@ copy_to(gage_buf *to, gage_slice name, struct gage_err *err)
 }
 
 static gage_rc
-adopt(struct opener *opener, const struct pairing *pairing, const struct seal_keys *keys, struct gage_err *err)
+adopt(struct opener *opener, const struct pairing *pairing, const gage_secret *key, struct gage_err *err)
 {
     REQUIRE(opener->now < pairing->until, err, GAGE_E_PAIRING_OVER, "the pairing's time is over: pair again");
     TRY(copy_to(&opener->self, gage_buf_slice(&pairing->self), err));
     TRY(copy_to(&opener->peer, gage_buf_slice(&pairing->peer), err));
-    return chunk_reader_init(&opener->chunks, &keys->chunks, opener->header);
+    return chunk_reader_init(&opener->chunks, key, opener->header);
 }
 
 gage_rc
@@ -77,7 +89,8 @@ opener_begin(struct opener *opener, const uint8_t header[SEAL_HEADER_LEN], const
              size_t count, const struct open_policy *policy, int64_t now, size_t *which, struct gage_err *err)
 {
     struct seal_header parsed;
-    struct search s = {.header = &parsed};
+    AUTO(gage_secret) key = {.n = 0};
+    AUTO(search_t) s = {.header = &parsed};
     memset(opener, 0, sizeof *opener);
     opener->policy = *policy;
     opener->now = now;
@@ -85,11 +98,8 @@ opener_begin(struct opener *opener, const uint8_t header[SEAL_HEADER_LEN], const
     memcpy(opener->header, header, SEAL_HEADER_LEN);
     TRY(seal_header_get(gage_slice_of(header, SEAL_HEADER_LEN), &parsed, err));
     TRY(seal_digest(header, opener->digest));
-    gage_rc rc = find_keys(&s, candidates, count, policy->keep, now, err);
-    if (gage_ok(rc))
-        rc = adopt(opener, candidates[s.which], &s.keys, err);
-    seal_keys_wipe(&s.keys);
-    TRY(rc);
+    TRY(find_key(&s, candidates, count, policy->keep, now, &key, err));
+    TRY(adopt(opener, candidates[s.which], &key, err));
     *which = s.which;
     opener->week = s.week;
     return GAGE_DONE;

@@ -22,7 +22,7 @@ struct keyring *ring_take(gage_keyring *keyring, struct ring_guard *guard);
 void ring_give(struct ring_guard *guard);
 #define RING_GUARD __attribute__((cleanup(ring_give))) struct ring_guard
 
-/* keyring_get and keyring_match with the stored keep; for one call each. */
+/* keyring_get with the stored keep. */
 gage_rc ring_get(gage_keyring *keyring, const char *alias, int64_t now, bool use, struct pairing *out,
                  struct gage_err *err);
 

@@ -61,8 +61,7 @@ find_candidates(gage_opener *o, struct candidates *c, unsigned *keep, struct gag
     RING_GUARD guard = {NULL};
     TRY(seal_header_get(SLICE_OF(o->header), &header, err));
     struct keyring *ring = ring_take(o->keyring, &guard);
-    TRY(keyring_keep(ring, keep, err));
-    return keyring_match(ring, &header, o->now, *keep, c->pairings, c->aliases, &c->count, err);
+    return keyring_match(ring, &header, o->now, keep, c->pairings, c->aliases, &c->count, err);
 }
 
 static gage_rc

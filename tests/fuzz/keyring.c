@@ -95,7 +95,7 @@ use(struct keyring *k)
     hint_of((const uint8_t[HINT_KEY_LEN]){2}, header.nonce, header.hint);
     (void)gage_ok(keyring_list(k, look, &sum, NULL));
     (void)gage_ok(keyring_keep(k, &keep, NULL));
-    if (gage_ok(keyring_match(k, &header, NOW + WEEK_SECONDS, 4, found, aliases, &n, NULL)))
+    if (gage_ok(keyring_match(k, &header, NOW + WEEK_SECONDS, &keep, found, aliases, &n, NULL)))
         for (size_t i = 0; i < n; i++) {
             sum += strlen(aliases[i]);
             pairing_cleanup(&found[i]);

@@ -63,9 +63,11 @@ match(struct keyring *k, uint32_t number, char *alias)
     char aliases[KEYRING_MATCHES_MAX][KEYRING_ALIAS_MAX + 1];
     struct seal_header header = {.nonce = {4}};
     size_t n = 99;
+    unsigned keep = 0;
     make(&p, number);
     hint_of(p.hint_receive, header.nonce, header.hint);
-    assert_ok(keyring_match(k, &header, NOW, 4, found, aliases, &n, NULL));
+    assert_ok(keyring_match(k, &header, NOW, &keep, found, aliases, &n, NULL));
+    assert_int_equal(keep, 4);
     if (n > 0)
         strcpy(alias, aliases[0]);
     for (size_t i = 0; i < n; i++)
