@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 1024
 #define SPENT_MAX 65536       /* sealed contexts remembered as used */
 #define HALF_OPEN_SECONDS 600 /* a handshake that takes longer begins again */
 #define STATE_SECONDS 604800  /* a sealed established state that nobody used for a week */
@@ -13,25 +12,11 @@
 
 enum { STATE_SEALED = 1, STATE_RESIDENT = 2 };
 
-/* One context the table knows: resident with its GSS context, or sealed and used at least once. */
-struct entry {
-    struct entry *next;          /* of its bucket */
-    struct entry *older, *newer; /* by last use */
-    uint8_t id[CONTEXT_ID_LEN];
-    uid_t uid;
-    bool resident, busy, doomed;
-    gss_ctx_id_t ctx;
-    uint32_t serial; /* sealed: the next one that is good */
-    uint64_t born;
-};
-
 struct context_table {
     pthread_mutex_t lock;
     pthread_cond_t idle;
-    struct entry *buckets[BUCKETS];
-    struct entry *oldest, *newest;
-    size_t resident, spent;
-    uint64_t births, floor; /* a sealed context born at or before `floor` and not in the table is refused */
+    struct context_book book;
+    uint64_t births; /* atomic */
     uint8_t boot[BOOT_LEN];
     bool keeps_half_open;
 };
@@ -44,6 +29,7 @@ contexts_new(void)
         free(t);
         return NULL;
     }
+    t->book.sealed_max = SPENT_MAX;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->idle, NULL);
     return t;
@@ -57,101 +43,19 @@ contexts_keep_half_open(struct context_table *table)
 
 /* ---- the table; all with the lock held ---- */
 
-static struct entry **
-bucket_of(struct context_table *t, const uint8_t *id)
+static struct context_entry *
+find(struct context_table *t, const struct live_context *live)
 {
-    return &t->buckets[(id[0] | (unsigned)id[1] << 8) % BUCKETS];
-}
-
-static struct entry *
-find(struct context_table *t, const uint8_t *id)
-{
-    struct entry *e = *bucket_of(t, id);
-    while (e != NULL && memcmp(e->id, id, CONTEXT_ID_LEN) != 0)
-        e = e->next;
-    return e;
+    return book_find(&t->book, live->id);
 }
 
 static void
-unchain(struct context_table *t, struct entry *e)
-{
-    *(e->older != NULL ? &e->older->newer : &t->oldest) = e->newer;
-    *(e->newer != NULL ? &e->newer->older : &t->newest) = e->older;
-    e->older = e->newer = NULL;
-}
-
-static void
-chain(struct context_table *t, struct entry *e)
-{
-    e->older = t->newest;
-    *(t->newest != NULL ? &t->newest->newer : &t->oldest) = e;
-    t->newest = e;
-}
-
-static void
-touch(struct context_table *t, struct entry *e)
-{
-    unchain(t, e);
-    chain(t, e);
-}
-
-static void
-discard(struct context_table *t, struct entry *e)
+discard(struct context_table *t, struct context_entry *e)
 {
     OM_uint32 minor;
-    struct entry **p = bucket_of(t, e->id);
-    while (*p != e)
-        p = &(*p)->next;
-    *p = e->next;
-    unchain(t, e);
-    if (e->resident)
-        t->resident--;
-    else
-        t->spent--;
-    if (!e->resident && e->born > t->floor)
-        t->floor = e->born;
     if (e->ctx != GSS_C_NO_CONTEXT)
         gss_delete_sec_context(&minor, &e->ctx, GSS_C_NO_BUFFER);
-    free(e);
-}
-
-static struct entry *
-add(struct context_table *t, const struct live_context *live)
-{
-    struct entry *e = calloc(1, sizeof *e);
-    if (e == NULL)
-        return NULL;
-    memcpy(e->id, live->id, CONTEXT_ID_LEN);
-    e->uid = live->uid;
-    e->born = live->born;
-    e->resident = live->resident;
-    struct entry **bucket = bucket_of(t, e->id);
-    e->next = *bucket;
-    *bucket = e;
-    chain(t, e);
-    if (e->resident)
-        t->resident++;
-    else
-        t->spent++;
-    return e;
-}
-
-/* The least recently used of its kind (and uid, for residents) goes when there are too many. */
-static void
-make_room(struct context_table *t, const struct live_context *live, size_t most)
-{
-    size_t count = 0;
-    struct entry *victim = NULL;
-    if (!live->resident && t->spent < SPENT_MAX)
-        return;
-    for (struct entry *e = t->oldest; e != NULL; e = e->newer) {
-        if (e->resident != live->resident || (live->resident && e->uid != live->uid))
-            continue;
-        victim = victim == NULL && !e->busy ? e : victim;
-        count++;
-    }
-    if (victim != NULL && count >= (live->resident ? most : SPENT_MAX))
-        discard(t, victim);
+    book_remove(&t->book, e);
 }
 
 static bool keep(struct call *call, struct live_context *live);
@@ -179,16 +83,16 @@ open_resident(struct call *call, struct live_context *live)
 {
     struct context_table *t = call->engine->contexts;
     pthread_mutex_lock(&t->lock);
-    struct entry *e = find(t, live->id);
+    struct context_entry *e = find(t, live);
     while (e != NULL && e->busy) {
         pthread_cond_wait(&t->idle, &t->lock);
-        e = find(t, live->id);
+        e = find(t, live);
     }
-    bool good = e != NULL && e->resident && e->uid == call->peer->uid;
+    bool good = e != NULL && e->resident && book_uid(e) == call->peer->uid;
     if (good) {
         e->busy = true;
         live->ctx = e->ctx;
-        touch(t, e);
+        book_touch(e, call->now);
     }
     pthread_mutex_unlock(&t->lock);
     return good || no_context(call, "it is no longer kept (too many newer ones, or a restart)");
@@ -201,16 +105,14 @@ spend(struct call *call, const struct live_context *live, bool look)
     struct context_table *t = call->engine->contexts;
     bool good = false;
     pthread_mutex_lock(&t->lock);
-    struct entry *e = find(t, live->id);
+    struct context_entry *e = find(t, live);
     if (e != NULL) {
         good = !e->resident && live->serial == e->serial;
-        touch(t, e);
-    } else if (live->serial == 0 && live->born > t->floor && look) {
-        good = true;
-    } else if (live->serial == 0 && live->born > t->floor) {
-        make_room(t, live, 0);
-        e = add(t, live);
-        good = e != NULL;
+        book_touch(e, call->now);
+    } else if (live->serial == 0 && !book_forgot(&t->book, live->uid, live->born)) {
+        if (!look)
+            e = book_add(&t->book, live->uid, live->id, false, live->born, call->now);
+        good = look || e != NULL;
     }
     if (good && !look)
         e->serial = live->serial + 1;
@@ -307,13 +209,16 @@ keep(struct call *call, struct live_context *live)
     struct context_table *t = call->engine->contexts;
     bool was_resident = live->resident;
     live->resident = true;
+    if (!was_resident &&
+        !live->fresh) /* sealed so far: that its states were used stays known under the old identifier */
+        (void)rng_fill(&gage_system_rng, live->id, sizeof live->id);
     pthread_mutex_lock(&t->lock);
-    struct entry *e = find(t, live->id);
+    struct context_entry *e = was_resident ? find(t, live) : NULL;
     if (!was_resident) {
-        if (e != NULL) /* sealed so far */
-            discard(t, e);
-        make_room(t, live, (size_t)call->service->max_contexts);
-        e = add(t, live);
+        struct context_entry *victim = book_victim(&t->book, live->uid, (size_t)call->service->max_contexts);
+        if (victim != NULL)
+            discard(t, victim);
+        e = book_add(&t->book, live->uid, live->id, true, live->born, call->now);
     }
     if (e != NULL) {
         e->ctx = live->ctx;
@@ -329,7 +234,7 @@ static void
 forget(struct context_table *t, const struct live_context *live)
 {
     pthread_mutex_lock(&t->lock);
-    struct entry *e = find(t, live->id);
+    struct context_entry *e = find(t, live);
     if (e != NULL && e->resident) {
         e->ctx = GSS_C_NO_CONTEXT;
         discard(t, e);
@@ -393,9 +298,17 @@ size_t
 contexts_count(struct context_table *table)
 {
     pthread_mutex_lock(&table->lock);
-    size_t n = table->resident;
+    size_t n = table->book.resident;
     pthread_mutex_unlock(&table->lock);
     return n;
+}
+
+void
+contexts_sweep(struct context_table *table, int64_t now)
+{
+    pthread_mutex_lock(&table->lock);
+    book_sweep(&table->book, now - STATE_SECONDS - 60);
+    pthread_mutex_unlock(&table->lock);
 }
 
 void
@@ -405,8 +318,10 @@ contexts_free(struct context_table **table)
     *table = NULL;
     if (t == NULL)
         return;
-    while (t->oldest != NULL)
-        discard(t, t->oldest);
+    for (size_t i = 0; i < CONTEXT_BUCKETS; i++)
+        while (t->book.buckets[i] != NULL)
+            discard(t, t->book.buckets[i]);
+    book_sweep(&t->book, INT64_MAX);
     pthread_mutex_destroy(&t->lock);
     pthread_cond_destroy(&t->idle);
     free(t);

@@ -7,9 +7,8 @@
 #define GAGE_PROXYD_CONTEXTS_H
 
 #include "proxyd/call.h"
+#include "proxyd/context_book.h"
 #include "proxyd/conv.h"
-
-#define CONTEXT_ID_LEN 16
 
 /* A context a call works on. */
 struct live_context {
@@ -40,6 +39,8 @@ void context_look_end(struct call *call, struct live_context *live);
 bool context_close(struct call *call, struct live_context *live, bool half_open, gssx_ctx *to);
 /* Ends it: deletes the context, and what it left in the table. */
 void context_drop(struct call *call, struct live_context *live);
+/* Forgets what has expired. */
+void contexts_sweep(struct context_table *table, int64_t now);
 /* How many live in the table. */
 size_t contexts_count(struct context_table *table);
 

@@ -302,8 +302,10 @@ server_tick(struct server *s)
     requests_expire(s);
     close_idle(s, idle_ms);
     warm_sweep(s->engine.warm, now, generation);
-    if (now % 3600 == 0)
+    if (now % 3600 == 0) {
         server_renew_keys(s);
+        contexts_sweep(s->engine.contexts, now);
+    }
 }
 
 void
