@@ -4,7 +4,9 @@
  * Alice made it, recently, for him, and that who delivers it is Carol: by her name where the mechanism's names mean something to
  * everybody, else by a proof made with the key that Alice gave her in the grant. Run: ticket ALICE-RING BOB-RING CAROL-RING, three keyrings in which
  * alice knows "bob" and "carol", and both know "alice". */
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include <gage/seal.h>
@@ -61,12 +63,11 @@ admit(gage_keyring *bob, const gage_buf *ticket, const gage_buf *proof, gage_sli
 int
 main(int argc, char **argv)
 {
-    static const char challenge_text[] =
-        "delivery 1"; /* a service draws random bytes, or takes gage_carrier_occasion of its connection */
-    gage_slice challenge = gage_slice_of(challenge_text, sizeof challenge_text - 1);
+    uint8_t random[32]; /* Bob's for this delivery; over a GSS connection gage_carrier_occasion gives it */
+    gage_slice challenge = gage_slice_of(random, sizeof random);
     gage_keyring *rings[3] = {NULL, NULL, NULL};
     gage_buf ticket = empty, grant = empty, proof = empty, rights = empty;
-    if (argc != 4)
+    if (argc != 4 || getrandom(random, sizeof random, 0) != sizeof random)
         return 2;
     for (int i = 0; i < 3; i++)
         if (!gage_ok(gage_keyring_open(argv[i + 1], false, &rings[i], &err)))

@@ -43,7 +43,8 @@ extern "C" {
 
 typedef struct gage_keyring gage_keyring;
 
-/* Opens the keyring's file (and FILE.hints beside it), making it where `create` and there is none. GAGE_E_NOT_FOUND; GAGE_E_REFUSED where
+/* Opens the keyring's file (and FILE.hints beside it), making it where `create` and there is none. GAGE_E_NOT_FOUND, also where the
+ * file was emptied and not `create`: a new one would not know what was opened before; GAGE_E_REFUSED where
  * others may read or write it or put files beside it (SQLite would take a planted journal for the keyring's own), where it belongs to another
  * user, is a link, or has a second name; GAGE_E_FORMAT; GAGE_E_IO. *out is the caller's.
  * An attacker who reads the file opens the seals of the last weeks and all to come, and can make seals from every peer to its owner; one who

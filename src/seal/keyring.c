@@ -6,11 +6,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
 #define SCHEMA_VERSION 3
+
+/* Inside a transaction: the tables of a new keyring, unless another process was faster. */
+static gage_rc
+make_tables(struct keyring *keyring, struct gage_err *err)
+{
+    int64_t version = 0, tables = 0;
+    TRY(keyring_number(keyring, "PRAGMA user_version", &version, err));
+    if (version == SCHEMA_VERSION)
+        return GAGE_DONE;
+    TRY(keyring_number(keyring, "SELECT count(*) FROM sqlite_master", &tables, err));
+    REQUIRE(version == 0 && tables == 0, err, GAGE_E_FORMAT, "this is a database, but no keyring");
+    /* slot is the key's place in the hints; a removed pairing leaves its slot, emptied, for the next one. party: what the peer's exported name
+     * is looked up by (keyring_party) */
+    return keyring_run(
+        keyring,
+        "CREATE TABLE pairing(slot INTEGER PRIMARY KEY, id BLOB UNIQUE, alias TEXT UNIQUE, record BLOB,"
+        " last_use INTEGER NOT NULL DEFAULT 0, party INTEGER);"
+        "CREATE INDEX pairing_party ON pairing(party);"
+        "CREATE INDEX pairing_empty ON pairing(slot) WHERE record IS NULL;"
+        "CREATE TABLE generation(value INTEGER NOT NULL); INSERT INTO generation VALUES (1);"
+        /* seals opened with `once`: pending while a file is on its way into place */
+        "CREATE TABLE once(id BLOB PRIMARY KEY, sealed_at INTEGER NOT NULL, until INTEGER NOT NULL,"
+        " temporary TEXT, target TEXT) WITHOUT ROWID;"
+        "CREATE INDEX once_until ON once(until);"
+        /* highest: the latest use; forgotten: the latest sealing time among the entries of `once` that were dropped */
+        "CREATE TABLE clock(highest INTEGER NOT NULL, forgotten INTEGER NOT NULL); INSERT INTO clock VALUES (0, -1);"
+        "CREATE TABLE keep(weeks INTEGER NOT NULL); INSERT INTO keep VALUES (4);"
+        "PRAGMA user_version=3",
+        err);
+}
 
 static gage_rc
 make_schema(struct keyring *keyring, struct gage_err *err)
@@ -23,31 +54,20 @@ make_schema(struct keyring *keyring, struct gage_err *err)
             "the keyring was made by a gage before 0.1.0: pair again, into another one");
     if (version == SCHEMA_VERSION)
         return GAGE_DONE;
-    /* slot is the key's place in the hints; a removed pairing leaves its slot, emptied, for the next one. party: what the peer's exported name
-     * is looked up by (keyring_party) */
-    return keyring_run(
-        keyring,
-        "BEGIN IMMEDIATE;"
-        "CREATE TABLE IF NOT EXISTS pairing(slot INTEGER PRIMARY KEY, id BLOB UNIQUE, alias TEXT UNIQUE, record BLOB,"
-        " last_use INTEGER NOT NULL DEFAULT 0, party INTEGER);"
-        "CREATE INDEX IF NOT EXISTS pairing_party ON pairing(party);"
-        "CREATE INDEX IF NOT EXISTS pairing_empty ON pairing(slot) WHERE record IS NULL;"
-        "CREATE TABLE IF NOT EXISTS generation(value INTEGER NOT NULL);"
-        "INSERT INTO generation SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM generation);"
-        /* seals opened with `once`: pending while a file is on its way into place */
-        "CREATE TABLE IF NOT EXISTS once(id BLOB PRIMARY KEY, sealed_at INTEGER NOT NULL, until INTEGER NOT NULL,"
-        " temporary TEXT, target TEXT) WITHOUT ROWID;"
-        "CREATE INDEX IF NOT EXISTS once_until ON once(until);"
-        /* highest: the latest use; forgotten: the latest sealing time among the entries of `once` that were dropped */
-        "CREATE TABLE IF NOT EXISTS clock(highest INTEGER NOT NULL, forgotten INTEGER NOT NULL);"
-        "INSERT INTO clock SELECT 0, -1 WHERE NOT EXISTS (SELECT 1 FROM clock);"
-        "CREATE TABLE IF NOT EXISTS keep(weeks INTEGER NOT NULL);"
-        "INSERT INTO keep SELECT 4 WHERE NOT EXISTS (SELECT 1 FROM keep);"
-        "PRAGMA user_version=3; COMMIT",
-        err);
+    TRY(keyring_run(keyring, "BEGIN IMMEDIATE", err));
+    return keyring_finish(keyring, make_tables(keyring, err), err);
 }
 
-/* Who may put files beside the keyring may put a journal there, which SQLite would play into it. A group of our own may. */
+/* Whether no other user can be in the folder's group, as far as numbers tell: it is ours and has our number, the way systems give each user one.
+ * With an access list the group's bits are that list's mask, and say nothing of who may write. */
+static bool
+group_is_private(const char *folder, const struct stat *st)
+{
+    return st->st_gid == getegid() && st->st_gid == geteuid() &&
+           getxattr(folder, "system.posix_acl_access", NULL, 0) <= 0;
+}
+
+/* Who may put files beside the keyring may put a journal there, which SQLite would play into it. */
 static gage_rc
 check_folder(const char *folder, struct gage_err *err)
 {
@@ -55,7 +75,7 @@ check_folder(const char *folder, struct gage_err *err)
     if (stat(folder, &st) != 0)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot use the folder %.150s", folder);
     bool ours = st.st_uid == geteuid() || st.st_uid == 0;
-    bool closed = (st.st_mode & S_IWOTH) == 0 && ((st.st_mode & S_IWGRP) == 0 || st.st_gid == getegid());
+    bool closed = (st.st_mode & S_IWOTH) == 0 && ((st.st_mode & S_IWGRP) == 0 || group_is_private(folder, &st));
     REQUIRE(
         ours && closed, err, GAGE_E_REFUSED,
         "others may put files into %.150s, where the keyring is: keep it in a folder of your own, or chmod go-w that",
@@ -90,6 +110,8 @@ check_file(const char *path, bool create, struct gage_err *err)
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot make the keyring %.150s", path);
     REQUIRE(lstat(path, &st) == 0, err, GAGE_E_NOT_FOUND, "there is no keyring at %.150s: pair with somebody first",
             path);
+    REQUIRE(create || !S_ISREG(st.st_mode) || st.st_size > 0, err, GAGE_E_NOT_FOUND,
+            "the keyring %.150s is empty: put a copy back, or pair anew", path);
     REQUIRE(S_ISREG(st.st_mode), err, GAGE_E_REFUSED,
             "%.150s is not a file of its own (a link, a device?): name the keyring itself", path);
     REQUIRE(st.st_uid == geteuid(), err, GAGE_E_REFUSED, "the keyring %.150s belongs to another user", path);

@@ -1,6 +1,7 @@
 #include "cli/seal/meet.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -75,6 +76,7 @@ wait_for(const struct meet *meet, short what, struct gage_err *err)
 {
     struct pollfd ready = {.fd = meet->fd, .events = what};
     int64_t left = (meet->deadline_ns - clock_monotonic_ns()) / 1000000;
+    left = left > INT_MAX ? INT_MAX : left; /* what poll takes: longer waits come here again */
     REQUIRE(left > 0 && poll(&ready, 1, (int)left) != 0, err, GAGE_E_TIMEOUT,
             "the peer does not answer in time: nothing was stored");
     return GAGE_DONE;

@@ -349,6 +349,73 @@ TEST(a_row_without_a_name_is_damage_and_no_crash)
     keyring_close(&k);
 }
 
+TEST(an_emptied_keyring_is_not_taken_for_a_new_one)
+{
+    struct keyring *k = opened(path, true);
+    assert_ok(add(k, 1, "ann"));
+    keyring_close(&k);
+    assert_int_equal(truncate(path, 0), 0);
+    refused(path, false, GAGE_E_NOT_FOUND);
+    k = opened(path, true); /* who pairs anew wants one */
+    keyring_close(&k);
+}
+
+TEST(a_database_that_is_something_else_is_left_alone)
+{
+    struct keyring *k = opened(path, true);
+    assert_ok(keyring_run(k, "DROP TABLE keep; PRAGMA user_version=0", NULL));
+    keyring_close(&k);
+    refused(path, false, GAGE_E_FORMAT);
+    refused(path, true, GAGE_E_FORMAT);
+}
+
+/* What is said of a folder's group, and of ours; an access list besides. */
+static bool faked, has_acl;
+static gid_t group;
+int __real_stat64(const char *name, struct stat *st);
+int __wrap_stat64(const char *name, struct stat *st);
+int
+__wrap_stat64(const char *name, struct stat *st)
+{
+    int rc = __real_stat64(name, st);
+    if (faked)
+        st->st_gid = group;
+    return rc;
+}
+
+gid_t __real_getegid(void);
+gid_t __wrap_getegid(void);
+gid_t
+__wrap_getegid(void)
+{
+    return faked ? group : __real_getegid();
+}
+
+ssize_t __real_getxattr(const char *file, const char *name, void *value, size_t size);
+ssize_t __wrap_getxattr(const char *file, const char *name, void *value, size_t size);
+ssize_t
+__wrap_getxattr(const char *file, const char *name, void *value, size_t size)
+{
+    return has_acl ? 44 : __real_getxattr(file, name, value, size);
+}
+
+/* Our group may be one that all users share, and its bits may be the mask of an access list. */
+TEST(a_folder_whose_group_may_write_is_taken_where_that_is_the_users_own_alone)
+{
+    struct keyring *k = opened(path, true);
+    keyring_close(&k);
+    chmod(folder, 0770);
+    faked = true;
+    group = (gid_t)__real_geteuid() + 100;
+    refused(path, false, GAGE_E_REFUSED);
+    group = (gid_t)__real_geteuid();
+    k = opened(path, false);
+    keyring_close(&k);
+    has_acl = true;
+    refused(path, false, GAGE_E_REFUSED);
+    faked = has_acl = false;
+}
+
 static bool
 others_can_write(void *context, const struct keyring_row *row)
 {
@@ -452,6 +519,9 @@ TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(the_same_pairing_again_is_no_change_and_replacing_takes_the_alias),
           IN_FOLDER(a_pairing_that_is_long_over_keeps_no_other_from_stepping),
           IN_FOLDER(a_row_without_a_name_is_damage_and_no_crash),
+          IN_FOLDER(an_emptied_keyring_is_not_taken_for_a_new_one),
+          IN_FOLDER(a_database_that_is_something_else_is_left_alone),
+          IN_FOLDER(a_folder_whose_group_may_write_is_taken_where_that_is_the_users_own_alone),
           IN_FOLDER(who_looks_at_the_list_for_long_keeps_no_other_from_writing),
           IN_FOLDER(opening_it_once_more_in_a_process_drops_no_lock),
           IN_FOLDER(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it))
