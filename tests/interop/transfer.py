@@ -8,6 +8,7 @@ import json
 import re
 import struct
 import sys
+import unicodedata
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +19,7 @@ BINDING, CONTENT, RECEIPT, REFUSAL, OFFER, REQUEST, ANSWER, COMMIT, NONCE, REVEA
 TYPES = {32: "AEAD_AES_256_GCM", 16: "AEAD_AES_128_GCM"}
 FLOOR, SEQ_MAX, ATTEMPT_MAX, ENVELOPE_MAX = 512, 1024, 64, 12 << 20
 T0 = bytes(32)
+BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 DIGITS = b"gage-transfer-1 digits"
 
 
@@ -80,7 +82,8 @@ def parse_packet(data):
         tokens[kind], last = token, kind
     if rest.strip(b"\0") or len(data) < FLOOR:
         raise Refused("padding")
-    return {"role": role, "attempt": attempt, "seq": seq, "ack": ack, "final": final, "tokens": tokens}
+    return {"role": role, "attempt": attempt, "seq": seq, "ack": ack, "final": final, "tokens": tokens,
+            "length": len(data)}
 
 
 def seal(secret, iv, text):
@@ -102,6 +105,16 @@ def transcript(before, role, seq, envelope):
     return sha256(before + struct.pack(">BI", role, seq) + sha256(envelope))
 
 
+def printable(data):
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("not UTF-8") from None
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(c) in BIDI or c in "\u061c\u200e\u200f" for c in text):
+        raise Refused("not printable")
+    return text
+
+
 def record(kind, body):
     return bytes([kind]) + vec(4, body)
 
@@ -119,9 +132,9 @@ def message(before, *records):
 
 
 def parse_message(data):
-    """[(kind, body)], the binding first if there is one."""
-    head, rest = take(data, 33)
-    if head[0] != 1:
+    """(the transcript, [(kind, body)]), the binding first if there is one."""
+    first, rest = take(data, 33)
+    if first[0] != 1:
         raise Refused("version")
     out = []
     while rest:
@@ -137,11 +150,31 @@ def parse_message(data):
     if len(body) != fixed.get(kind, len(body)):
         raise Refused("length")
     if kind == CONTENT:
-        name, rest = take(body[1:], body[0])
-        head, rest = take(rest, 34)
-        if head[2:] != sha256(rest) or b"/" in name or name in (b".", b"..") or struct.unpack(">H", head[:2])[0] > 0o777:
-            raise Refused("content")
-    return head, out
+        parse_content(body)
+    return first[1:], out
+
+
+def parse_binding(body):
+    """(mailbox URL, format, title, flags)"""
+    texts = []
+    for size in (2, 1, 2):
+        length, body = take(body, size)
+        text, body = take(body, int.from_bytes(length, "big"))
+        texts.append(printable(text))
+    if len(body) != 1 or body[0] > 3:
+        raise Refused("binding")
+    return *texts, body[0]
+
+
+def parse_content(body):
+    """(name, mode, bytes)"""
+    length, rest = take(body, 1)
+    name, rest = take(rest, length[0])
+    head, data = take(rest, 34)
+    mode = int.from_bytes(head[:2], "big")
+    if head[2:] != sha256(data) or b"/" in name or name in (b".", b"..") or mode > 0o777:
+        raise Refused("content")
+    return printable(name), mode, data
 
 
 def digits_of(prf_output):
