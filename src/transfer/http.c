@@ -87,9 +87,10 @@ next_await(gage_transfer *t, struct gage_action *action, struct gage_err *err)
         t->look = true; /* the peer may have written meanwhile, and not every relay has If-Match */
         return GAGE_DONE;
     }
-    uint32_t wait = t->look || t->cancelling || t->version == 0 ? 0 : WAIT_SECONDS;
-    if (t->heal_at > 0 && wait > 0)
-        wait = (uint32_t)(t->heal_at - t->now < wait ? t->heal_at - t->now : wait);
+    /* Not beyond the expiry, which ends no wait at the relay; what comes after it is asked for second by second. */
+    int64_t until = t->heal_at > 0 ? t->heal_at : waits_until(t) + 1, left = until > t->now ? until - t->now : 1;
+    bool at_once = t->look || t->cancelling || t->version == 0;
+    uint32_t wait = at_once ? 0 : (uint32_t)(left < WAIT_SECONDS ? left : WAIT_SECONDS);
     give_read(t, wait, action);
     return GAGE_DONE;
 }
@@ -153,6 +154,8 @@ try_later(gage_transfer *t, int64_t at_least, const char *why)
     t->retry_at = t->now + (delay > at_least ? delay : at_least);
     copy_printable(t->trouble, sizeof t->trouble, slice_str(why != NULL ? why : "no answer from the relay"));
     note_late(t);
+    /* A relay that was away may have gone back, and then never gets beyond the version waited for. */
+    t->look = t->look || t->phase == PHASE_AWAIT;
     if (t->phase == PHASE_DELETE && t->failures >= 3)
         end_deletion(t);
     if (t->phase == PHASE_PREVIEW && t->failures >= 3)
@@ -384,9 +387,9 @@ read_slot(gage_transfer *t, const struct gage_http_response *response, struct ga
         try_later(t, 0, why.text);
         return GAGE_DONE;
     }
-    uint64_t version = relay_version(response);
+    uint64_t version = relay_version(response), known = t->version;
     t->version = version > 0 ? version : content.version;
-    t->look = false;
+    t->look = content.type.n == 0 && t->version < known; /* it went back: see to what */
     take_expiry(t, content.expires);
     if (t->announced_title[0] == '\0' && t->role == PACKET_RECEIVER)
         memcpy(t->announced_title, content.title, sizeof t->announced_title);
