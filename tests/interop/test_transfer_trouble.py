@@ -14,6 +14,7 @@ from stage import STATUS, Person, finish, read_event
 from transfer_peer import Receiver, Sender
 
 DAY = 86400
+SOON = 5  # seconds: enough to make a mailbox on a busy machine
 
 
 def text(data):
@@ -79,10 +80,10 @@ class Links(Trouble):
             self.assertEqual(self.ended(self.accept(link)), ("not installed", "E_NOT_FOUND"))
 
     def test_an_expired_link_is_gone_and_nothing_was_released(self):
-        share, link = self.share("--detach", "--expires", "1s")
+        share, link = self.share("--detach", "--expires", f"{SOON}s")
         finish(share)
-        sender, other = self.sender(life=1)
-        time.sleep(2)
+        sender, other = self.sender(life=SOON)
+        time.sleep(SOON + 1)
         self.assertEqual(self.ended(self.accept(other)), ("not installed", "E_NOT_FOUND"))
         self.assertEqual(self.receiver(link).run(), ["not installed", "gone"])
         self.assertEqual(sender.run(), ["not released", "gone"])
@@ -100,13 +101,13 @@ class Links(Trouble):
         """At a relay that keeps mailboxes for longer than they were asked for."""
         self.relay = self.enterContext(Mailbox())
         self.person = self.enterContext(Person(self.relay))
-        share, link = self.share("--detach", "--expires", "1s")
+        share, link = self.share("--detach", "--expires", f"{SOON}s")
         finish(share)
         receiver = self.receiver(link)
         receiver.take(receiver.slot.news())
         receiver.slot.settle(False)
         receiver.client.close()
-        time.sleep(2)
+        time.sleep(SOON + 1)
         self.assertEqual(self.ended(self.person.start("resume", "--json")), ("not released", "E_EXPIRED"))
 
 
@@ -200,6 +201,28 @@ class Payloads(Trouble):
                 self.assertEqual(receiver.run(), ["not installed", what])
                 self.assertEqual(self.received(), {})
 
+    def test_a_packet_that_nothing_can_come_of_ends_it_and_the_mailbox(self):
+        """From a holder of the link: a token that the mechanism refuses, a packet without one, a packet that is none."""
+        for what, tokens in (("refused", {transfer.CONTEXT: b"\x02" + bytes(90)}), ("none", {transfer.MESSAGE: b"m"}), ("no packet", None)):
+            with self.subTest(what):
+                share, link = self.share(name=what)
+                receiver = self.claimed(link)
+                self.answer(receiver, tokens)
+                self.assertEqual(self.ended(share)[0], "not released")
+                self.assertEqual(receiver.run(), ["not installed", "gone"])
+
+                sender, link = self.sender()
+                receiver = self.claimed(link)
+                self.answer(receiver, tokens)
+                self.assertEqual(sender.run()[0], "not released")
+                self.assertEqual(receiver.run(), ["not installed", "gone"])
+
+    def answer(self, receiver, tokens):
+        if tokens is None:
+            self.put(receiver, text(transfer.seal(receiver.s["secret"], os.urandom(12), bytes(600))))
+        else:
+            self.forge(receiver, transfer.RECEIVER, 1, 1, tokens)
+
     def test_every_damage_of_an_honest_payload_is_seen_by_ours(self):
         """A bit of the first envelope, its length, its type: our accept installs nothing."""
         for n, change in enumerate((lambda d: (d[:-1] + bytes([d[-1] ^ 1]), None), lambda d: (bytes([d[0] ^ 128]) + d[1:], None),
@@ -243,9 +266,7 @@ class Back(Trouble):
         self.waits(accept, "the sender's answer")
         self.relay.kill()
         for p in self.relay.home.glob("relay.db*"):
-            p.unlink()
-        for p, data in kept.items():
-            p.write_bytes(data)
+            p.write_bytes(kept[p]) if p in kept else p.unlink()
         self.relay.start()
         outcomes = [self.beside(receiver), self.beside(sender)]
         self.assertEqual([self.ended(resume), self.ended(accept)], [DONE, INSTALLED])

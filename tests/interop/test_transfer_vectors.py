@@ -49,7 +49,8 @@ class Vectors(unittest.TestCase):
 
     def test_messages_are_read_back(self):
         for m in self.file["messages"]:
-            _, records = transfer.parse_message(bytes.fromhex(m["message"]))
+            covered, records = transfer.parse_message(bytes.fromhex(m["message"]))
+            self.assertEqual(covered.hex(), m["message"][2:66])
             self.assertEqual(records[-1][0], m["type"])
             with self.assertRaises(Refused):
                 transfer.parse_message(bytes.fromhex(m["message"]) + b"\0")

@@ -19,6 +19,7 @@ from transfer_slot import Client, Slot, Stopped
 
 DAY = 86400
 DIGITS = 1  # of a binding's flags
+HOPELESS = ("mismatch", "unexpected", "no message", "no context token", "no binding", "a second binding", "out of order", "final")
 DIFFER, NO_PLACE = 2, 4  # codes of a refusal
 
 
@@ -227,6 +228,10 @@ class Sender(Party):
             raise Stopped("mismatch", "binding")
 
     def stopped(self, reason):
+        """Section 7: the mailbox of which nothing can come is deleted."""
+        hopeless = reason.startswith("refused: ") or reason in HOPELESS
+        if hopeless and not self.s["released"]:
+            self.slot.delete()
         self.end("unknown" if self.s["released"] else "not released", reason)
 
 

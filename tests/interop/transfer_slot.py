@@ -93,9 +93,9 @@ class Client:
         ident = headers.get("Mailbox-Request-ID", "").lower()
         return answer if answer.headers.get("Mailbox-Request-ID", ident).lower() == ident else None
 
-    def call(self, method, path, claim, ident=None, body=None, **more):
-        """A request until it is answered."""
-        headers = {"Mailbox-Device-Claim": claim, **more}
+    def call(self, method, path, claim, ident=None, body=None, first=None, **more):
+        """A request until it is answered. `first`: fields of the first attempt only."""
+        headers = {"Mailbox-Device-Claim": claim, **more, **(first or {})}
         if ident is not None:
             headers["Mailbox-Request-ID"] = ident
         if body is not None:
@@ -108,6 +108,8 @@ class Client:
             if answer is not None and answer.status not in AGAIN and answer.status < 500:
                 return answer
             time.sleep(float(answer.headers.get("Retry-After") or pace) if answer else pace)
+            for name in first or {}:
+                headers.pop(name, None)
         raise Stopped("unavailable")
 
     def close(self):
@@ -176,7 +178,8 @@ class Slot:
             self.s["expires"] = min(self.s["expires"] or seconds, seconds)
 
     def show(self, wait):
-        """What the slot holds; None: nothing above the version that is known, although it was waited for."""
+        """What the slot holds; None: nothing above the version that is known, although it was waited for. A relay that was away, or tells a
+        lower version, may have gone back: it is read without waiting."""
         more = {}
         if wait and self.s["version"] is not None:
             rest = WAIT if self.s["expires"] is None else max(1, min(WAIT, int(self.s["expires"] - self.clock()) + 1))
@@ -184,10 +187,11 @@ class Slot:
         if self.s["expires"] is not None and self.clock() > self.s["expires"]:
             self.late += 1
         for pace in PACES:
-            answer = self.client.call("POST", self.path(), self.s["claim"], **more)
+            known = self.s["version"]
+            answer = self.client.call("POST", self.path(), self.s["claim"], first=more)
             self.check(answer)
             if answer.json.get("unchanged"):
-                return None
+                return None if self.s["version"] >= known else self.show(wait=False)
             if sound(answer.json.get("payload")):
                 return answer.json["payload"]
             time.sleep(pace)
@@ -205,9 +209,10 @@ class Slot:
         if digest in s["own"] or digest in s["peers"]:
             return "back"
         try:
-            packet = transfer.parse_packet(transfer.open_envelope(s["secret"], envelope))
+            opened = transfer.open_envelope(s["secret"], envelope)
         except Refused as e:
             raise Stopped("damaged", str(e)) from None
+        packet = transfer.parse_packet(opened)
         if packet["role"] == s["role"]:
             raise Stopped("reflected")
         if packet["seq"] <= s["read"] or packet["ack"] > s["seq"]:

@@ -16,8 +16,6 @@ from transfer_peer import Receiver, Sender
 from transfer_slot import Client
 
 CONTENT = bytes(range(256)) * 9
-
-
 DONE = ("delivered", "OK")
 INSTALLED = ("installed", "OK")
 
