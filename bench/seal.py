@@ -71,9 +71,9 @@ class Bench:
             (a, b), (peak, other_peak) = self.take_turns(mine, other, outputs)
             peaks.append(peak)
             tell(f"{name} {self.size} MiB", f"gage {a:.3f} s, age {b:.3f} s", b / a, bar, "{:.2f} times age's speed")
-            print(f"  resident: gage {peak / 1024:.2f} MiB, age {other_peak / 1024:.2f} MiB")
+            print(f"  resident: gage {peak * 1024 / 1e6:.2f} MB, age {other_peak * 1024 / 1e6:.2f} MB")
         subprocess.run(["cmp", data, back], check=True)
-        tell("resident memory", "the higher of both", max(peaks) / 1024, 8, "{:.2f} MiB", at_most=True)
+        tell("resident memory", "the higher of both", max(peaks) * 1024 / 1e6, 8, "{:.2f} MB", at_most=True)
         for file in (data, ours, theirs, back, back2):
             file.unlink()
 

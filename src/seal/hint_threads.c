@@ -17,6 +17,7 @@ struct search {
     atomic_size_t next; /* the first key that nobody has taken */
     pthread_mutex_t lock;
     size_t *found, matches;
+    cpu_set_t processors; /* that this process may use */
 };
 
 static void
@@ -43,16 +44,35 @@ search_shares(void *argument)
     return NULL;
 }
 
+/* A helper begins on a processor of its own: left to the scheduler, it often waits for milliseconds behind the thread that started it. Once it
+ * runs it may be moved like any other. */
+static void *
+help(void *argument)
+{
+    struct search *s = argument;
+    sched_setaffinity(0, sizeof s->processors, &s->processors);
+    return search_shares(s);
+}
+
 /* Threads that would help: none on a single processor. */
 static size_t
-helpers_for(size_t count)
+helpers_for(struct search *s)
 {
-    cpu_set_t mine;
-    size_t worth = count / (SHARE * SHARES_A_THREAD), most = worth < HELPERS_MAX + 1 ? worth : HELPERS_MAX + 1;
-    if (most < 2 || sched_getaffinity(0, sizeof mine, &mine) != 0)
+    size_t worth = s->count / (SHARE * SHARES_A_THREAD), most = worth < HELPERS_MAX + 1 ? worth : HELPERS_MAX + 1;
+    if (most < 2 || sched_getaffinity(0, sizeof s->processors, &s->processors) != 0)
         return 0;
-    size_t processors = (size_t)CPU_COUNT(&mine);
+    size_t processors = (size_t)CPU_COUNT(&s->processors);
     return (processors < most ? processors : most) - 1;
+}
+
+/* The next of our processors after this one, round. */
+static int
+next_processor(const struct search *s, int from)
+{
+    do
+        from = (from + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET((size_t)from, &s->processors));
+    return from;
 }
 
 /* Returns how many were started. The program's signals are for its own threads. */
@@ -62,15 +82,33 @@ start_helpers(struct search *s, pthread_t *helpers, size_t wanted)
     sigset_t all, before;
     pthread_attr_t attributes;
     size_t n = 0;
+    int processor = sched_getcpu();
     sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, HELPER_STACK);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (n < wanted && pthread_create(&helpers[n], &attributes, search_shares, s) == 0)
-        n++;
+    for (; n < wanted && processor >= 0; n++) {
+        cpu_set_t one;
+        processor = next_processor(s, processor);
+        CPU_ZERO(&one);
+        CPU_SET((size_t)processor, &one);
+        pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
+        if (pthread_create(&helpers[n], &attributes, help, s) != 0)
+            break;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return n;
+}
+
+/* One that has not begun yet may now begin here. */
+static void
+join_helpers(struct search *s, const pthread_t *helpers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pthread_setaffinity_np(helpers[i], sizeof s->processors, &s->processors);
+    for (size_t i = 0; i < n; i++)
+        pthread_join(helpers[i], NULL);
 }
 
 size_t
@@ -79,14 +117,13 @@ hint_search_threads(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_
 {
     struct search s = {.keys = keys, .nonce = nonce, .hint = hint, .count = count, .found = found};
     pthread_t helpers[HELPERS_MAX];
-    size_t wanted = helpers_for(count);
+    size_t wanted = helpers_for(&s);
     if (wanted == 0)
         return hint_search(keys, count, nonce, hint, found, HINT_MATCHES_MAX);
     pthread_mutex_init(&s.lock, NULL);
     size_t n = start_helpers(&s, helpers, wanted);
     search_shares(&s);
-    for (size_t i = 0; i < n; i++)
-        pthread_join(helpers[i], NULL);
+    join_helpers(&s, helpers, n);
     pthread_mutex_destroy(&s.lock);
     return s.matches;
 }
