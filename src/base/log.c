@@ -28,11 +28,28 @@ put_text(gage_buf *line, const char *text)
     put_bytes(line, slice_str(text));
 }
 
+/* Whether the text goes into quotes as it is. */
+static bool
+is_plain(gage_slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] < 0x20 || text.p[i] >= 0x7f || text.p[i] == '"' || text.p[i] == '\\')
+            return false;
+    return true;
+}
+
 static void
 put_quoted(gage_buf *line, const char *text)
 {
     AUTO(gage_buf) clean = GAGE_BUF(512);
-    put_printable(&clean, gage_slice_of(text, strnlen(text, 500)));
+    gage_slice all = gage_slice_of(text, strnlen(text, 500));
+    if (is_plain(all)) {
+        put_u8(line, '"');
+        put_bytes(line, all);
+        put_u8(line, '"');
+        return;
+    }
+    put_printable(&clean, all);
     put_u8(line, '"');
     for (size_t i = 0, run; i < clean.n; i += run) {
         if (clean.p[i] == '"' || clean.p[i] == '\\')

@@ -81,6 +81,7 @@ audit_call(const struct call *call, uint32_t procedure, int64_t took_us)
     if (!call->used_credential || __atomic_load_n(&audit_fd, __ATOMIC_RELAXED) < 0)
         return;
     AUTO(gage_buf) line = GAGE_BUF(LINE_MAX_BYTES);
+    buf_reserve(&line, LINE_MAX_BYTES / 4);
     audit_format(call, procedure, took_us, &line);
     write_line(&line);
 }

@@ -9,6 +9,7 @@
 #define HALF_OPEN_SECONDS 600 /* a handshake that takes longer begins again */
 #define STATE_SECONDS 604800  /* a sealed established state that nobody used for a week */
 #define BOOT_LEN 8
+#define STATE_HEAD_LEN (1 + BOOT_LEN + CONTEXT_ID_LEN + 4 + 8 + 4 + 4) /* before the exported context */
 
 enum { STATE_SEALED = 1, STATE_RESIDENT = 2 };
 
@@ -187,6 +188,7 @@ write_state(struct call *call, const struct live_context *live, gage_slice token
 {
     AUTO(gage_buf) payload = GAGE_BUF(VAULT_PAYLOAD_MAX), state = GAGE_BUF(1 << 20);
     struct handle_scope scope = call_scope(call);
+    buf_reserve(&payload, STATE_HEAD_LEN + token.n);
     put_u8(&payload, live->resident ? STATE_RESIDENT : STATE_SEALED);
     put_bytes(&payload, SLICE_OF(call->engine->contexts->boot));
     put_bytes(&payload, SLICE_OF(live->id));

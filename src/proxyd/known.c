@@ -73,15 +73,14 @@ known_key(const struct call *call, gage_slice handle, gage_slice token, uint8_t 
 {
     AUTO(gage_buf) head = GAGE_BUF(1024);
     gage_slice ticket;
-    uint8_t handle_digest[SHA256_LEN];
-    if (!known_ticket(token, &ticket) || !gage_ok(sha256_of(handle, handle_digest)))
+    if (!known_ticket(token, &ticket))
         return false;
     put_u64(&head, call->conf->generation);
     put_vec16(&head, slice_str(call->service->name));
     put_u32(&head, call->peer->uid);
-    put_bytes(&head, SLICE_OF(handle_digest));
-    const gage_slice parts[] = {gage_buf_slice(&head), ticket};
-    return !head.bad && gage_ok(sha256_parts(parts, 2, key));
+    put_u64(&head, handle.n);
+    const gage_slice parts[] = {gage_buf_slice(&head), handle, ticket};
+    return !head.bad && gage_ok(sha256_parts(parts, 3, key));
 }
 
 /* ---- the names ---- */

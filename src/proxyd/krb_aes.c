@@ -23,6 +23,8 @@ static krb5_error_code (*own_k_encrypt)(krb5_context, krb5_key, krb5_keyusage, c
                                         krb5_enc_data *);
 static krb5_error_code (*own_k_decrypt)(krb5_context, krb5_key, krb5_keyusage, const krb5_data *, const krb5_enc_data *,
                                         krb5_data *);
+static krb5_error_code (*own_c_verify)(krb5_context, const krb5_keyblock *, krb5_keyusage, const krb5_data *,
+                                       const krb5_checksum *, krb5_boolean *);
 static krb5_error_code (*own_c_decrypt)(krb5_context, const krb5_keyblock *, krb5_keyusage, const krb5_data *,
                                         const krb5_enc_data *, krb5_data *);
 static EVP_CIPHER *ciphers[2]; /* AES-128, AES-256, both CBC with ciphertext stealing */
@@ -41,6 +43,7 @@ start(void)
     find(&own_k_encrypt, "krb5_k_encrypt");
     find(&own_k_decrypt, "krb5_k_decrypt");
     find(&own_c_decrypt, "krb5_c_decrypt");
+    find(&own_c_verify, "krb5_c_verify_checksum");
     ciphers[0] = EVP_CIPHER_fetch(NULL, "AES-128-CBC-CTS", NULL);
     ciphers[1] = EVP_CIPHER_fetch(NULL, "AES-256-CBC-CTS", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
@@ -50,13 +53,20 @@ static pthread_once_t started = PTHREAD_ONCE_INIT;
 
 /* ---- keys ---- */
 
-/* The two keys of (key, usage), set in contexts. */
+/* What a pair of derived keys is for, and the last bytes of their constants (RFC 3961 sections 5.3 and 5.4). */
+enum purpose { MESSAGES, CHECKSUMS };
+#define PRIVACY 0xaa
+#define INTEGRITY 0x55
+#define CHECKSUM 0x99
+
+/* The keys of (key, usage, purpose), set in contexts. */
 struct pair {
-    EVP_CIPHER_CTX *encrypt, *decrypt; /* made when first needed */
+    EVP_CIPHER_CTX *encrypt, *decrypt; /* of messages; made when first needed */
     EVP_MAC_CTX *mac;
     uint8_t base[KEY_MAX], privacy[KEY_MAX];
     size_t n; /* of base; 0: none */
     krb5_keyusage usage;
+    enum purpose purpose;
 };
 
 /* In one call's hands at a time. A key stays until another one takes its place; the keytab's is in memory anyway. */
@@ -164,37 +174,40 @@ derive(EVP_CIPHER_CTX *base, krb5_keyusage usage, uint8_t purpose, size_t n, uin
     return run_cipher(base, block, BLOCK, out) && (n == BLOCK || run_cipher(base, out, BLOCK, out + BLOCK));
 }
 
-/* Sets both keys. The purposes are those of RFC 3961 section 5.3: 0xaa privacy, 0x55 integrity. */
+/* Sets the keys. */
 static bool
-set_keys(struct pair *p, gage_slice base, krb5_keyusage usage)
+set_keys(struct pair *p, gage_slice base, krb5_keyusage usage, enum purpose purpose)
 {
     char digest[] = "SHA1";
     const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                                  OSSL_PARAM_construct_end()};
-    uint8_t integrity[KEY_MAX];
+    uint8_t mac_key[KEY_MAX];
     EVP_CIPHER_CTX *deriver = cipher_of(base.p, base.n, true);
-    bool good = deriver != NULL && derive(deriver, usage, 0xaa, base.n, p->privacy) &&
-                derive(deriver, usage, 0x55, base.n, integrity) && (p->mac = EVP_MAC_CTX_new(hmac)) != NULL &&
-                EVP_MAC_init(p->mac, integrity, base.n, params) == 1;
+    bool good = deriver != NULL && (purpose == CHECKSUMS || derive(deriver, usage, PRIVACY, base.n, p->privacy)) &&
+                derive(deriver, usage, purpose == CHECKSUMS ? CHECKSUM : INTEGRITY, base.n, mac_key) &&
+                (p->mac = EVP_MAC_CTX_new(hmac)) != NULL && EVP_MAC_init(p->mac, mac_key, base.n, params) == 1;
     EVP_CIPHER_CTX_free(deriver);
-    gage_wipe(integrity, sizeof integrity);
+    gage_wipe(mac_key, sizeof mac_key);
     if (!good)
         return false;
     memcpy(p->base, base.p, base.n);
     p->n = base.n;
     p->usage = usage;
+    p->purpose = purpose;
     return true;
 }
 
-/* The pair of (base, usage), the kept one or a new one in its place; NULL where OpenSSL fails. Keys are random: so is where they go. */
+/* The pair of these three, the kept one or a new one in its place; NULL where OpenSSL fails. Keys are random: so is where they go. */
 static struct pair *
-pair_of(struct workspace *w, gage_slice base, krb5_keyusage usage)
+pair_of(struct workspace *w, const krb5_keyblock *key, krb5_keyusage usage, enum purpose purpose)
 {
+    const gage_slice base = {key->contents, key->length};
     struct pair *p = &w->pairs[(base.p[0] + (uint32_t)usage * 37u) % KEPT];
-    if (p->usage == usage && p->n == base.n && slice_equal_ct(gage_slice_of(p->base, p->n), base))
+    if (p->usage == usage && p->purpose == purpose && p->n == base.n &&
+        slice_equal_ct(gage_slice_of(p->base, p->n), base))
         return p;
     forget(p);
-    if (set_keys(p, base, usage))
+    if (set_keys(p, base, usage, purpose))
         return p;
     forget(p);
     return NULL;
@@ -256,7 +269,7 @@ decrypt(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *state, c
         (input->enctype != ENCTYPE_UNKNOWN && input->enctype != key->enctype) || output->length < sealed - BLOCK - TAG)
         return false;
     struct workspace *w = take();
-    struct pair *p = w != NULL ? pair_of(w, gage_slice_of(key->contents, key->length), usage) : NULL;
+    struct pair *p = w != NULL ? pair_of(w, key, usage, MESSAGES) : NULL;
     const size_t n = sealed - TAG;
     uint8_t *text = p != NULL ? malloc(n) : NULL;
     bool good = text != NULL && open_with(p, (const uint8_t *)input->ciphertext.data, n, text);
@@ -281,7 +294,7 @@ encrypt(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *state, c
     if (!key_fits(key) || state != NULL || n > INT32_MAX || output->ciphertext.length < n + TAG)
         return false;
     struct workspace *w = take();
-    struct pair *p = w != NULL ? pair_of(w, gage_slice_of(key->contents, key->length), usage) : NULL;
+    struct pair *p = w != NULL ? pair_of(w, key, usage, MESSAGES) : NULL;
     uint8_t *text = p != NULL ? malloc(n) : NULL;
     bool good = text != NULL && gage_ok(rng_fill(&gage_system_rng, text, BLOCK));
     if (good && input->length > 0)
@@ -302,6 +315,26 @@ encrypt(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *state, c
     return good;
 }
 
+/* Whether it is the right checksum; false also where libk5crypto is to say. */
+static bool
+verify(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *data, const krb5_checksum *checksum)
+{
+    const krb5_cksumtype type =
+        key->enctype == ENCTYPE_AES256_CTS_HMAC_SHA1_96 ? CKSUMTYPE_HMAC_SHA1_96_AES256 : CKSUMTYPE_HMAC_SHA1_96_AES128;
+    uint8_t tag[20];
+    if (!key_fits(key) || checksum->checksum_type != type || checksum->length != TAG)
+        return false;
+    struct workspace *w = take();
+    struct pair *p = w != NULL ? pair_of(w, key, usage, CHECKSUMS) : NULL;
+    bool good = p != NULL && mac_of(p, (const uint8_t *)data->data, data->length, tag) &&
+                slice_equal_ct(gage_slice_of(tag, TAG), gage_slice_of(checksum->contents, TAG));
+    if (good)
+        __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
+    if (w != NULL)
+        give(w);
+    return good;
+}
+
 /* ---- what the libraries call ---- */
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -314,6 +347,17 @@ krb5_c_decrypt(krb5_context context, const krb5_keyblock *key, krb5_keyusage usa
     return decrypt(key, usage, cipher_state, input, output)
                ? 0
                : own_c_decrypt(context, key, usage, cipher_state, input, output);
+}
+
+EXPORTED krb5_error_code KRB5_CALLCONV
+krb5_c_verify_checksum(krb5_context context, const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *data,
+                       const krb5_checksum *checksum, krb5_boolean *valid)
+{
+    pthread_once(&started, start);
+    if (!verify(key, usage, data, checksum))
+        return own_c_verify(context, key, usage, data, checksum, valid);
+    *valid = 1;
+    return 0;
 }
 
 EXPORTED krb5_error_code KRB5_CALLCONV

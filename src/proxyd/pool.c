@@ -23,9 +23,8 @@
 #define LINGER_LOOKS 100 /* without a call in between, after which the watcher sleeps */
 #define PRESSED_LOOKS 3  /* at which nobody had waited, after which there is one place more */
 #define CALM_LOOKS 200   /* without one such, after which there is one place less */
-#define SPIN_NS                                                                                                        \
-    200000 /* for the next request of a client that asks alone and at once: waking up would take as long as its call */
-#define ALONE 8 /* requests of one connection after which it counts as alone */
+#define SPIN_NS 300000   /* for a client that asks alone and at once: waking up would take as long as its call */
+#define ALONE 8          /* requests of one connection after which it counts as alone */
 
 struct worker {
     struct worker *next, *previous; /* of all */

@@ -247,6 +247,9 @@ vault_seal(struct vault *v, enum handle_kind kind, const struct handle_scope *sc
     if (payload.n > VAULT_PAYLOAD_MAX)
         return gage_rc_of(GAGE_E_LIMIT);
     TRY(rng_fill(&gage_system_rng, salt, sizeof salt));
+    buf_reserve(&header, HEADER_MIN + mech.n);
+    buf_reserve(&aad, 256);
+    buf_reserve(out, HEADER_MIN + mech.n + payload.n + GCM_TAG_LEN);
     pthread_rwlock_rdlock(&v->lock);
     uint32_t id = v->keys[0].id;
     gage_rc rc = derive(v, secret_slice(&v->keys[0].secret), SLICE_OF(salt), &key);

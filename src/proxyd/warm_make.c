@@ -32,6 +32,7 @@ warm_digest(struct warm_pool *pool, struct call *call, const struct cred_spec *s
 {
     AUTO(gage_buf) key = GAGE_BUF(65536);
     bool watched = true;
+    buf_reserve(&key, 1024);
     put_vec16(&key, slice_str(call->service->name));
     put_u64(&key, call->conf->generation);
     put_u32(&key, call->peer->uid);

@@ -141,6 +141,44 @@ TEST(every_flipped_byte_and_every_wrong_key_usage_room_and_length_is_refused_as_
     krb5_free_context(context);
 }
 
+TEST(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them)
+{
+    begin();
+    uint8_t text[300] = "text", other[300] = "test";
+    const krb5_cksumtype kinds[] = {CKSUMTYPE_HMAC_SHA1_96_AES128, CKSUMTYPE_HMAC_SHA1_96_AES256};
+    for (size_t t = 0; t < 2; t++) {
+        krb5_keyblock key;
+        krb5_checksum sum;
+        krb5_boolean valid = 0;
+        krb5_data data = data_of(text, sizeof text), wrong = data_of(other, sizeof other), none = data_of(text, 0);
+        assert_int_equal(krb5_c_make_random_key(context, types[t], &key), 0);
+        assert_int_equal(krb5_c_make_checksum(context, kinds[t], &key, 17, &data, &sum), 0);
+        uint64_t before = krb_aes_count();
+        assert_int_equal(krb5_c_verify_checksum(context, &key, 17, &data, &sum, &valid), 0);
+        assert_true(valid && krb_aes_count() == before + 1);
+        assert_int_equal(krb5_c_verify_checksum(context, &key, 17, &wrong, &sum, &valid), 0);
+        assert_false(valid);
+        assert_int_equal(krb5_c_verify_checksum(context, &key, 18, &data, &sum, &valid), 0);
+        assert_false(valid);
+        for (unsigned i = 0; i < sum.length; i++) {
+            sum.contents[i] ^= 1;
+            assert_int_equal(krb5_c_verify_checksum(context, &key, 17, &data, &sum, &valid), 0);
+            assert_false(valid);
+            sum.contents[i] ^= 1;
+        }
+        sum.length--;
+        assert_int_equal(krb5_c_verify_checksum(context, &key, 17, &data, &sum, &valid), KRB5_BAD_MSIZE);
+        sum.length++;
+        krb5_free_checksum_contents(context, &sum);
+        assert_int_equal(krb5_c_make_checksum(context, kinds[t], &key, 17, &none, &sum), 0);
+        assert_int_equal(krb5_c_verify_checksum(context, &key, 17, &none, &sum, &valid), 0);
+        assert_true(valid && krb_aes_count() == before + 2);
+        krb5_free_checksum_contents(context, &sum);
+        krb5_free_keyblock_contents(context, &key);
+    }
+    krb5_free_context(context);
+}
+
 TEST(other_types_and_cipher_states_go_to_libk5crypto)
 {
     begin();
@@ -165,4 +203,5 @@ TEST(other_types_and_cipher_states_go_to_libk5crypto)
 TEST_MAIN(CASE(the_libraries_calls_come_here), CASE(each_reads_what_the_other_wrote_at_every_length),
           CASE(many_keys_and_usages_do_not_mix),
           CASE(every_flipped_byte_and_every_wrong_key_usage_room_and_length_is_refused_as_libk5crypto_does),
+          CASE(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them),
           CASE(other_types_and_cipher_states_go_to_libk5crypto))
