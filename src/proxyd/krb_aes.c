@@ -14,7 +14,9 @@
 #define BLOCK 16u
 #define TAG 12u    /* of the HMAC's 20 bytes */
 #define KEY_MAX 32 /* AES-256 */
-#define KEPT 128   /* keys of a workspace: the service's own, and those of clients' tickets that come again */
+/* What a workspace keeps: the service's keys, and those of clients' tickets that come again. A key has one of WAYS places. */
+#define WAYS 4
+#define KEPT 256
 #define WORKSPACES 16
 
 /* ---- libk5crypto's own ---- */
@@ -67,11 +69,13 @@ struct pair {
     size_t n; /* of base; 0: none */
     krb5_keyusage usage;
     enum purpose purpose;
+    uint64_t used;
 };
 
 /* In one call's hands at a time. A key stays until another one takes its place; the keytab's is in memory anyway. */
 struct workspace {
     struct pair pairs[KEPT];
+    uint64_t uses;
 };
 static struct workspace *spaces[WORKSPACES]; /* atomic */
 static uint64_t count;                       /* atomic */
@@ -197,20 +201,30 @@ set_keys(struct pair *p, gage_slice base, krb5_keyusage usage, enum purpose purp
     return true;
 }
 
-/* The pair of these three, the kept one or a new one in its place; NULL where OpenSSL fails. Keys are random: so is where they go. */
+/* The pair of these three: a kept one, or a new one in the place that was not used for longest. NULL where OpenSSL fails. Keys are random:
+ * so is where they go. */
 static struct pair *
 pair_of(struct workspace *w, const krb5_keyblock *key, krb5_keyusage usage, enum purpose purpose)
 {
     const gage_slice base = {key->contents, key->length};
-    struct pair *p = &w->pairs[(base.p[0] + (uint32_t)usage * 37u) % KEPT];
-    if (p->usage == usage && p->purpose == purpose && p->n == base.n &&
-        slice_equal_ct(gage_slice_of(p->base, p->n), base))
-        return p;
-    forget(p);
-    if (set_keys(p, base, usage, purpose))
-        return p;
-    forget(p);
-    return NULL;
+    const size_t first = (base.p[0] + (uint32_t)usage * 37u) % (KEPT / WAYS) * WAYS;
+    struct pair *oldest = &w->pairs[first];
+    w->uses++;
+    for (struct pair *p = oldest; p < &w->pairs[first + WAYS]; p++) {
+        if (p->usage == usage && p->purpose == purpose && p->n == base.n &&
+            slice_equal_ct(gage_slice_of(p->base, p->n), base)) {
+            p->used = w->uses;
+            return p;
+        }
+        oldest = p->used < oldest->used ? p : oldest;
+    }
+    forget(oldest);
+    if (!set_keys(oldest, base, usage, purpose)) {
+        forget(oldest);
+        return NULL;
+    }
+    oldest->used = w->uses;
+    return oldest;
 }
 
 /* ---- messages ---- */

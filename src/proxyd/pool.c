@@ -1,7 +1,7 @@
 /* The worker threads. One serves, or a few where one is not enough: each waits for an event, executes what it brought, answers and waits
- * again, without waking anybody. The others are parked. A watcher looks every millisecond, while anybody executes. A thread whose call
+ * again, without waking anybody. The others are parked. A watcher looks every two milliseconds, while anybody executes. A thread whose call
  * takes longer than LONG_NS gives its place up to a parked or a new one; it takes a place again, or parks, once its call is over. So a
- * call that blocks holds others up for about a millisecond, and one that does not costs no hand-over. Where those who serve never had to
+ * call that blocks holds others up for about two milliseconds, and one that does not costs no hand-over. Where those who serve never had to
  * wait for an event between two looks, there is one place more, up to one for each processor; one less after a while without that. */
 #include <errno.h>
 #include <pthread.h>
@@ -18,13 +18,13 @@
 #define IDLE_TIMEOUT_MS 30000 /* a thread parked so long ends */
 #define THREADS_MAX 4096
 #define STACK_BYTES (512u * 1024)
-#define LONG_NS 500000   /* a call that takes longer gives its thread's place up */
-#define LOOK_NS 1000000  /* between two looks of the watcher */
-#define LINGER_LOOKS 100 /* without a call in between, after which the watcher sleeps */
-#define PRESSED_LOOKS 3  /* at which nobody had waited, after which there is one place more */
-#define CALM_LOOKS 200   /* without one such, after which there is one place less */
-#define SPIN_NS 300000   /* for a client that asks alone and at once: waking up would take as long as its call */
-#define ALONE 8          /* requests of one connection after which it counts as alone */
+#define LONG_NS 500000  /* a call that takes longer gives its thread's place up */
+#define LOOK_NS 2000000 /* between two looks of the watcher */
+#define LINGER_LOOKS 50 /* without a call in between, after which the watcher sleeps */
+#define PRESSED_LOOKS 3 /* at which nobody had waited, after which there is one place more */
+#define CALM_LOOKS 100  /* without one such, after which there is one place less */
+#define SPIN_NS 300000  /* for a client that asks alone and at once: waking up would take as long as its call */
+#define ALONE 8         /* requests of one connection after which it counts as alone */
 
 struct worker {
     struct worker *next, *previous; /* of all */

@@ -47,7 +47,7 @@ gssx_decode(xdrproc_t xdr, gage_slice bytes, void *value)
 gage_rc
 gssx_encode(xdrproc_t xdr, void *value, gage_buf *buf)
 {
-    for (size_t room = 4096;; room *= 8) {
+    for (size_t room = 4000;; room *= 8) { /* with what precedes it, a page */
         size_t left = buf->bad ? 0 : buf->max - buf->n;
         if (room > left)
             room = left;
