@@ -187,12 +187,14 @@ conn_kill(struct conn *c)
     if (!was_dead) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
         shutdown(c->fd, SHUT_RDWR);
-        __atomic_sub_fetch(&c->account->bytes, unread, __ATOMIC_RELAXED);
+        __atomic_sub_fetch(&c->account->bytes, unread + c->claimed, __ATOMIC_SEQ_CST);
         c->sent = c->out.n;
+        c->claimed = 0;
     }
     pthread_mutex_unlock(&c->lock);
     if (was_dead)
         return;
+    account_unstall(s, c->account);
     pthread_mutex_lock(&s->lock);
     leave(s, c);
     pthread_mutex_unlock(&s->lock);
@@ -201,13 +203,11 @@ conn_kill(struct conn *c)
 
 /* ---- events; with conn.lock held ---- */
 
+/* Whether it has to wait before it begins a record; one that is begun may be finished, because all its bytes are counted. */
 static bool
 over_share(const struct conn *c)
 {
-    const struct server *s = c->server;
-    return __atomic_load_n(&c->account->requests, __ATOMIC_RELAXED) >=
-               __atomic_load_n(&s->limit_requests, __ATOMIC_RELAXED) ||
-           __atomic_load_n(&c->account->bytes, __ATOMIC_RELAXED) >= __atomic_load_n(&s->limit_bytes, __ATOMIC_RELAXED);
+    return c->claimed == 0 && account_full(c->server, c->account);
 }
 
 /* Whether it may begin another request. */
@@ -225,8 +225,10 @@ arm(struct conn *c)
     size_t unread = c->out.n - c->sent;
     c->held = false;
     c->stalled = over_share(c);
-    if (c->stalled)
-        __atomic_store_n(&c->account->stalled, true, __ATOMIC_RELAXED);
+    if (c->stalled) { /* looked at once more: what shrank the share meanwhile did not see it */
+        __atomic_store_n(&c->account->stalled, true, __ATOMIC_SEQ_CST);
+        c->stalled = over_share(c);
+    }
     struct epoll_event event = {.events = EPOLLONESHOT, .data.u64 = c->key};
     if (!c->stalled && c->in_flight < c->max_requests && unread < OUT_PAUSE)
         event.events |= EPOLLIN | EPOLLRDHUP | (c->rest.n > 0 ? EPOLLOUT : 0); /* with bytes at hand: at once */
@@ -244,7 +246,7 @@ flush(struct conn *c)
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         c->sent += (size_t)n;
-        __atomic_sub_fetch(&c->account->bytes, n, __ATOMIC_RELAXED);
+        __atomic_sub_fetch(&c->account->bytes, n, __ATOMIC_SEQ_CST);
     }
     buf_reset(&c->out);
     c->sent = 0;
@@ -329,6 +331,15 @@ read_body(struct conn *c)
     return arrival;
 }
 
+/* Counts what the record begun will hold. */
+static void
+count_claim(struct conn *c)
+{
+    int64_t claim = (int64_t)(c->in.body.n + c->in.remaining);
+    __atomic_add_fetch(&c->account->bytes, claim - c->claimed, __ATOMIC_RELAXED);
+    c->claimed = claim;
+}
+
 /* Reads until a record is whole or the socket is empty. False where the connection is finished. */
 static bool
 fill(struct conn *c)
@@ -360,7 +371,8 @@ take_record(struct conn *c)
     c->record_began = 0;
     c->in_flight++;
     __atomic_add_fetch(&c->account->requests, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&c->account->bytes, (int64_t)message.n, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&c->account->bytes, (int64_t)message.n - c->claimed, __ATOMIC_RELAXED);
+    c->claimed = 0;
     c->pipelines = c->pipelines || c->rest.n > 0 || c->in_flight > 1;
     c->held = !c->pipelines;
     c->stalled = c->stalled && !c->held;
@@ -392,9 +404,11 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     gage_buf message = GAGE_BUF(RECORD_MAX);
     pthread_mutex_lock(&c->lock);
     bool alive = !c->dead && (events & (EPOLLERR | EPOLLHUP)) == 0 && flush(c);
-    bool readable = (events & (EPOLLIN | EPOLLRDHUP)) != 0 || (c->rest.n > 0 && may_read(c));
-    if (alive && readable)
+    bool readable = ((events & (EPOLLIN | EPOLLRDHUP)) != 0 || c->rest.n > 0) && may_read(c);
+    if (alive && readable) {
         alive = fill(c);
+        count_claim(c);
+    }
     if (alive && c->in.complete)
         message = take_record(c);
     if (alive && !c->held)
@@ -402,6 +416,8 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     pthread_mutex_unlock(&c->lock);
     if (!alive)
         conn_kill(c);
+    else
+        account_unstall(s, c->account); /* what was flushed may have made room */
     struct request *request = NULL;
     if (message.n > 0) {
         int64_t bytes = (int64_t)message.n;
@@ -450,37 +466,16 @@ conn_release(struct conn *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Connections of the uid that waited for its share to shrink are read again. */
-static void
-unstall(struct server *s, struct account *a)
-{
-    if (!__atomic_exchange_n(&a->stalled, false, __ATOMIC_ACQ_REL))
-        return;
-    pthread_mutex_lock(&s->lock);
-    for (struct conn *c = s->conns; c != NULL; c = c->next) {
-        if (c->account != a)
-            continue;
-        pthread_mutex_lock(&c->lock);
-        bool stalled = c->stalled && !c->dead;
-        pthread_mutex_unlock(&c->lock);
-        if (!stalled)
-            continue;
-        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLONESHOT, .data.u64 = c->key};
-        epoll_ctl(s->epoll, EPOLL_CTL_MOD, c->fd, &event);
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
 void
 conn_done(struct conn *c, int64_t bytes)
 {
     struct account *a = c->account;
-    __atomic_sub_fetch(&a->requests, 1, __ATOMIC_RELAXED);
-    __atomic_sub_fetch(&a->bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&a->requests, 1, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&a->bytes, bytes, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&c->lock);
     int64_t before = c->in_flight--;
     if (c->held || before > 1 || before >= c->max_requests)
         arm(c);
     pthread_mutex_unlock(&c->lock);
-    unstall(c->server, a);
+    account_unstall(c->server, a);
 }

@@ -261,7 +261,8 @@ static bool
 overdue(struct conn *c, int64_t now, int64_t idle_ms)
 {
     pthread_mutex_lock(&c->lock);
-    bool half = c->record_began != 0 && now - c->record_began > HALF_MESSAGE_MS;
+    int64_t half_ms = idle_ms > 0 && idle_ms < HALF_MESSAGE_MS ? idle_ms : HALF_MESSAGE_MS;
+    bool half = c->record_began != 0 && now - c->record_began > half_ms;
     bool idle = idle_ms > 0 && c->peer.uid != 0 && c->in_flight == 0 && now - c->last_active > idle_ms;
     pthread_mutex_unlock(&c->lock);
     return half || idle;

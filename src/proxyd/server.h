@@ -61,7 +61,8 @@ struct conn {
     struct peer peer;
     pthread_mutex_t lock; /* what follows */
     struct record_in in;
-    gage_buf rest; /* read beyond the last record */
+    int64_t claimed; /* bytes of the record begun, as far as its headers say: counted against its uid */
+    gage_buf rest;   /* read beyond the last record */
     gage_buf out;
     size_t sent;                                  /* of out */
     int64_t in_flight, last_active, record_began; /* milliseconds; record_began 0: none begun */
@@ -127,6 +128,10 @@ int64_t now_ms(void);
 /* The uid's account, with a reference; NULL where memory is short. With server.lock held. */
 struct account *account_get(struct server *s, uid_t uid);
 void account_put(struct server *s, struct account *account); /* NULL is fine */
+/* Whether the uid has all the requests or bytes under way that it may have. */
+bool account_full(const struct server *s, const struct account *account);
+/* Connections of the uid that waited for its share to shrink are read again, where it has. Without any lock held. */
+void account_unstall(struct server *s, struct account *account);
 
 /* ---- listen.c ---- */
 gage_rc listen_open(const char *path, bool user_mode, struct listener **out, struct gage_err *err);

@@ -136,6 +136,24 @@ class Hostile(unittest.TestCase):
                     self.assertEqual(self.who(first["token"]), OWN)
             self.assertEqual(open(daemon.path("own-ticket"), "rb").read(), before)
 
+    def test_what_is_added_to_a_delegated_credential_is_the_services_own(self):
+        """The element added is not the daemon's default ticket; and that is left as it was."""
+        services = ACCEPTOR.replace("mechs = krb5", "mechs = krb5, spnego") + "  cred_store = client_keytab:{keytab}\n"
+        with Daemon(self.realm, services) as daemon:
+            daemon.stop()
+            own = "FILE:" + daemon.path("own-ticket")
+            self.realm.kinit("carol", own)
+            daemon.env["KRB5CCNAME"] = own
+            before = open(daemon.path("own-ticket"), "rb").read()
+            daemon.start()
+            with Wire(daemon.socket) as wire:
+                delegated = good(wire, "accept_sec_context", token=self.initiator(delegate=True).step(), ret_deleg=True)["delegated"]
+                both = good(wire, "acquire_cred", cred=delegated, add=True, usage=INITIATE, mechs=[SPNEGO])["cred"]
+                for mech, name in ((KRB5, f"alice@{REALM}"), (SPNEGO, OWN)):
+                    first = good(wire, "init_sec_context", cred=both, target=service("nfs@localhost"), mech=mech, flags=2)
+                    self.assertEqual(self.who(first["token"]), name)
+            self.assertEqual(open(daemon.path("own-ticket"), "rb").read(), before)
+
     def test_a_link_in_a_users_own_folder_does_not_lead_to_anothers_ticket(self):
         services = ANY.replace("caches/%U", "home/%U/cc").replace("  cred_store = client_keytab:{keytab}\n", "")
         source = ("from daemon import Wire\nfrom gssx import KRB5, call, service\nwire = Wire(sys.argv[1])\n"
