@@ -8,6 +8,8 @@ import unittest
 from transfer_stage import CONTENT, DONE, INSTALLED, Case, Dies, Killed  # first: it says which transfer.py is meant
 
 import transfer
+from otc_core import ALWAYS, DEFAULT_LIFETIME, REPLAY, SEQUENCE
+from otc_store import import_context, parse_time
 from stage import STATUS, Person, Terminal, finish, read_event
 from transfer_peer import Receiver, Sender
 
@@ -49,6 +51,18 @@ class Whole(Case):
         share, link = self.share()
         Liar.new(str(self.folder / "liar"), link, self.relay.pin, self.place).run()
         self.assertEqual(self.ended(share), ("unknown", "E_UNKNOWN_OUTCOME"))
+
+    def test_our_first_token_says_what_the_document_says(self):
+        share = self.person.start("share", "--json", "--title", "a title", self.person.file("key.pem", CONTENT))
+        told = read_event(share, "invitation")
+        receiver = self.receiver(told["link"])
+        receiver.take(receiver.slot.news())
+        receiver.client.close()
+        context = import_context(receiver.s["context"]).pending
+        c = context.credential
+        self.assertEqual((c.not_after, c.label, c.purpose, c.title, c.format),
+                         (parse_time(told["expires"]), b"", b"gage-transfer-1", b"a title", b"file"))
+        self.assertEqual((context.flags, context.lifetime), (ALWAYS | REPLAY | SEQUENCE, DEFAULT_LIFETIME))
 
     def test_every_form_of_invitation_is_read_by_the_other(self):
         invitation = self.person.work / "invitation"

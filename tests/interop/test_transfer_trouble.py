@@ -10,8 +10,8 @@ import transfer
 from otc import Acceptor
 from otc_core import Secret
 from mailbox import Mailbox
-from stage import STATUS, Person, finish, read_event
-from transfer_peer import Receiver, Sender
+from stage import STATUS, Person, Terminal, finish, read_event
+from transfer_peer import DIGITS, Receiver, Sender
 
 DAY = 86400
 SOON = 5  # seconds: enough to make a mailbox on a busy machine
@@ -271,6 +271,100 @@ class Back(Trouble):
         outcomes = [self.beside(receiver), self.beside(sender)]
         self.assertEqual([self.ended(resume), self.ended(accept)], [DONE, INSTALLED])
         self.assertEqual([outcome()[0] for outcome in outcomes], ["installed", "delivered"])
+
+
+class OtherTranscript:
+    """A party whose messages cover another transcript than was written."""
+
+    def answer(self, *args, **options):
+        self.s["transcript"] = bytes(32)
+        super().answer(*args, **options)
+
+
+class OtherTranscriptSender(OtherTranscript, Sender):
+    pass
+
+
+class OtherTranscriptReceiver(OtherTranscript, Receiver):
+    pass
+
+
+class Hasty(Sender):
+    """Announces digits and releases at once."""
+
+    def establish(self, packet):
+        self.s["binding"][3] = 0
+        super().establish(packet)
+
+    def release(self, tokens):
+        self.s["binding"][3] = DIGITS
+        super().release(tokens)
+
+
+class OtherBinding:
+    """A party that says another URL, or title."""
+    changed, value = 0, "https://relay.example/v1/m/0b8c7f0e-6d1c-4a4e-9b5e-0123456789ab"
+
+    def answer(self, *args, **options):
+        self.s["binding"] = list(self.s["binding"])
+        self.s["binding"][self.changed] = self.value
+        super().answer(*args, **options)
+
+
+class OtherUrlSender(OtherBinding, Sender):
+    pass
+
+
+class OtherUrlReceiver(OtherBinding, Receiver):
+    pass
+
+
+class OtherTitleReceiver(OtherBinding, Receiver):
+    changed, value = 2, "another title"
+
+
+class Mismatches(Trouble):
+    """What the two sides say in the messages is not the same."""
+
+    def test_our_accept_takes_nothing_from_a_sender_that_says_something_else(self):
+        for kind, code in ((OtherTranscriptSender, "E_MISMATCH"), (OtherUrlSender, "E_MISMATCH"), (Hasty, "E_FORMAT")):
+            with self.subTest(kind.__name__), Person(self.relay) as self.person:
+                sender = kind.new(str(self.folder / "sender"), self.relay.url, self.relay.pin, b"content", "name")
+                accept = self.accept(sender.create())
+                sender.take(sender.slot.news())
+                sender.slot.settle(False)
+                self.assertEqual(self.ended(accept), ("not installed", code))
+                self.assertEqual(os.listdir(self.person.work), [])
+
+    def test_our_share_believes_no_receipt_of_a_receiver_that_says_something_else(self):
+        for kind in (OtherTranscriptReceiver, OtherUrlReceiver, OtherTitleReceiver):
+            with self.subTest(kind.__name__):
+                share, link = self.share(name=kind.__name__)
+                kind.new(str(self.folder / "receiver"), link, self.relay.pin, self.place).run()
+                self.assertEqual(self.ended(share), ("unknown", "E_UNKNOWN_OUTCOME"))
+
+    def test_the_stranger_takes_nothing_from_such_a_sender(self):
+        for kind, reason in ((OtherTranscriptSender, "mismatch"), (OtherUrlSender, "mismatch"), (Hasty, "unexpected")):
+            with self.subTest(kind.__name__):
+                sender = kind.new(str(self.folder / "sender"), self.relay.url, self.relay.pin, b"content", "name")
+                outcome = self.beside(self.receiver(sender.create()))
+                sender.take(sender.slot.news())
+                sender.slot.settle(False)
+                self.assertEqual(outcome(), ["not installed", reason])
+                self.assertEqual(self.received(), {})
+
+    def test_another_title_than_announced_is_asked_about_and_a_no_declines(self):
+        sender = Sender.new(str(self.folder / "sender"), self.relay.url, self.relay.pin, b"content", "name", title="a test key")
+        link = sender.create(shown="the production key")
+        outcome = self.beside(sender)
+        accept = Terminal(self.person, "accept", "--yes")
+        accept.expect("Paste")
+        accept.type(link + "\n")
+        accept.expect("announced: \"the production key\"")
+        accept.expect(r"\[y/N\] ")
+        accept.type("n\n")
+        self.assertEqual((accept.wait(), outcome()), (STATUS["E_REFUSED"], ["declined", "refusal 3"]))
+        self.nothing_received()
 
 
 class Second(Trouble):

@@ -151,11 +151,11 @@ class Sender(Party):
         sender.save()
         return sender
 
-    def create(self):
-        """POST base/v1/m; the same again after a crash, and returns the link."""
+    def create(self, shown=None):
+        """POST base/v1/m; the same again after a crash, and returns the link. `shown`: another title than the binding's, for the preview."""
         self.point("saved")
         s = self.s
-        display = {"title": s["binding"][2], "description": "", "imageURL": ""}
+        display = {"title": s["binding"][2] if shown is None else shown, "description": "", "imageURL": ""}
         body = {"payload": self.slot.payload(), "displayInformation": display,
                 "mailboxConfiguration": {"accessRights": "RWD", "expiration": stamp(s["expires"])}}
         answer = self.client.call("POST", "/v1/m", s["claim"], s["ident"], body)
