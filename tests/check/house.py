@@ -145,6 +145,13 @@ class House(unittest.TestCase):
         names = self.exported("lib/gage/gss/gage_otc.so")
         self.no_findings([n for n in names if not re.match(r"gss(spi|int)?_", n)])
 
+    def test_the_proxy_exports_what_kerberos_is_to_call_there(self):
+        """Where the loader does not find them, libk5crypto's own serve and nothing but the speed tells."""
+        text = (ROOT / "src/proxyd/krb_aes.c").read_text()
+        ours = set(re.findall(r"^EXPORTED [^;{]*?\b(krb5_\w+)\(krb5_context", text, re.M))
+        self.assertTrue(ours)
+        self.assertEqual({n for n in self.exported("sbin/gage-proxyd") if n.startswith("krb5_")}, ours)
+
     def test_programs_are_hardened(self):
         bad = []
         for name in ("bin/gage", "sbin/gage-relayd", *(f"lib/gage/gage-{g}" for g in ("transfer", "stream", "pair", "seal"))):
