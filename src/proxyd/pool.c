@@ -5,6 +5,7 @@
  * wait for an event between two looks, there is one place more, up to one for each processor; one less after a while without that. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -119,6 +120,7 @@ spin(const struct server *s, struct epoll_event *event)
     int n = 0;
     for (int64_t until = clock_monotonic_ns() + SPIN_NS; n == 0 && clock_monotonic_ns() < until;) {
         relax();
+        sched_yield(); /* its client may need this processor to go on */
         n = epoll_wait(s->epoll, event, 1, 0);
     }
     return n;
