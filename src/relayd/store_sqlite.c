@@ -143,11 +143,13 @@ sqlite_run(struct sqlite_engine *s, enum sqlite_statement which, struct gage_err
 gage_rc
 sqlite_connect(const char *path, bool reads_only, sqlite3 **db, struct gage_err *err)
 {
-    /* FULL: a commit returns after the log is synced. ON: removed bytes are overwritten with zeros. */
-    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
-                                   "PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8192;"
-                                   "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
-                                   "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;";
+    /* FULL: a commit returns after the log is synced. ON: removed bytes are overwritten with zeros. A fresh database has pages that hold a
+     * usual mailbox whole: a payload that runs over into further pages writes three more each time. */
+    static const char settings[] =
+        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
+        "PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;"
+        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+        "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;";
     static const char reader_settings[] = "PRAGMA query_only = ON; PRAGMA cache_size = -512; PRAGMA mmap_size = 0;"
                                           "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
     int code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);

@@ -1,7 +1,7 @@
 /* wire.h - a client's connection below HTTP: TLS, the guard, deadlines. It stands between libmicrohttpd and the socket.
  *
  * libmicrohttpd is given plain sockets and calls recv, send, sendmsg and shutdown on them; interpose.c defines those four in the
- * program, so that they come here for a descriptor that is a wire, and go to the C library for every other. (It sees epoll_wait too.) What the library
+ * program, so that they come here for a descriptor that is a wire, and go to the C library for every other. (It sees epoll_wait and epoll_ctl too.) What the library
  * reads is decrypted (OpenSSL) and has passed the guard; what it writes is encrypted. wire_check_in_path proves at the start that the
  * calls do come here.
  *
