@@ -28,8 +28,10 @@ do_chores(struct relay *relay, uint64_t tick)
 {
     int64_t now = clock_monotonic_ns();
     waiters_tick(relay->waiters, now);
-    if (tick % EVERY_SECOND == 0)
+    if (tick % EVERY_SECOND == 0) {
         wire_cut_late(now);
+        store_flush(relay->store);
+    }
     if (tick % EVERY_TEN_SECONDS == 0)
         peers_sweep(relay->peers);
     if (tick % EVERY_TWO_SECONDS == 0)

@@ -1,4 +1,5 @@
-/* POST /v1/m/{id}: ReadSecureContentFromMailbox (R32, A3..A5, A18), at once or after a wait for a change (A20).
+/* POST /v1/m/{id}: ReadSecureContentFromMailbox (R32, A3..A5, A18), at once or after a wait for a change (A20). A write that waits for
+ * what comes after it goes on here, too.
  *
  * A wait: the request is listed under the mailbox's tag, reads (in that order, so that no change is lost between), and sleeps. A wake
  * makes it read again; the deadline, a newer waiting read of the same role, or a drain makes it answer that nothing changed. */
@@ -32,40 +33,69 @@ is_space(char c)
     return c == ' ' || c == '\t';
 }
 
-/* wait=N among the preferences (RFC 7240 section 4.3); others, and a wait that is not a number, are ignored as section 2 wants. */
-static uint64_t
-preferred_wait(const char *prefer)
+/* The next preference of the list (RFC 7240 section 2) without its parameters, n bytes; *rest goes on behind it. NULL: there is none. */
+static const char *
+next_preference(const char **rest, size_t *n)
 {
-    for (const char *p = prefer; p != NULL && *p != '\0';) {
-        const char *end = p + strcspn(p, ","), *next = *end == ',' ? end + 1 : end;
-        uint64_t seconds;
-        while (p < end && is_space(*p))
-            p++;
-        end = p + strcspn(p, ";,");
-        while (end > p && is_space(end[-1]))
-            end--;
-        if (end - p > 5 && strncasecmp(p, "wait=", 5) == 0 && parse_number(p + 5, end, &seconds))
+    const char *p = *rest;
+    if (p == NULL || *p == '\0')
+        return NULL;
+    const char *end = p + strcspn(p, ",");
+    *rest = *end == ',' ? end + 1 : end;
+    while (p < end && is_space(*p))
+        p++;
+    end = p + strcspn(p, ";,");
+    while (end > p && is_space(end[-1]))
+        end--;
+    *n = (size_t)(end - p);
+    return p;
+}
+
+bool
+request_prefers(const struct request *request, const char *token)
+{
+    const char *rest = request_header(request, "Prefer"), *one;
+    size_t n;
+    while ((one = next_preference(&rest, &n)) != NULL)
+        if (n == strlen(token) && strncasecmp(one, token, n) == 0)
+            return true;
+    return false;
+}
+
+/* wait=N (RFC 7240 section 4.3); a wait that is not a number is ignored, as other preferences are. */
+static uint64_t
+preferred_wait(const struct request *request)
+{
+    const char *rest = request_header(request, "Prefer"), *one;
+    uint64_t seconds;
+    size_t n;
+    while ((one = next_preference(&rest, &n)) != NULL)
+        if (n > 5 && strncasecmp(one, "wait=", 5) == 0 && parse_number(one + 5, one + n, &seconds))
             return seconds;
-        p = next;
-    }
     return 0;
+}
+
+bool
+request_take_wait(struct request *request)
+{
+    const char *after = request_header(request, "Mailbox-After");
+    if (after == NULL)
+        return true;
+    uint64_t wait = preferred_wait(request), most = (uint64_t)request->relay->limits.wait_max;
+    request->waits = wait > 0;
+    request->waited_for = (int64_t)(wait < most ? wait : most);
+    request->wait_until = clock_monotonic_ns() + request->waited_for * SECOND_NS;
+    return parse_number(after, after + strlen(after), &request->after);
 }
 
 static gage_rc
 parse_read(struct request *request, struct gage_err *err)
 {
-    const char *after = request_header(request, "Mailbox-After");
-    REQUIRE(after == NULL || parse_number(after, after + strlen(after), &request->after), err, GAGE_E_FORMAT,
-            "Mailbox-After is not a number");
+    REQUIRE(request_take_wait(request), err, GAGE_E_FORMAT, "Mailbox-After is not a number");
     request->token = GAGE_BUF(STORE_TOKEN_MAX);
     if (request->document != NULL)
         TRY(body_token(request->document, &request->token, err));
     request_drop_body(request); /* what may wait for a minute holds none of it */
-    uint64_t wait = after != NULL ? preferred_wait(request_header(request, "Prefer")) : 0;
-    uint64_t most = (uint64_t)request->relay->limits.wait_max;
-    request->waits = wait > 0;
-    request->waited_for = (int64_t)(wait < most ? wait : most);
-    request->wait_until = clock_monotonic_ns() + request->waited_for * SECOND_NS;
     return GAGE_DONE;
 }
 
@@ -81,6 +111,17 @@ put_expiration(gage_buf *body, int64_t expires)
     put_text(body, "\"");
 }
 
+/* Tells that the wait was taken up (RFC 7240 section 3). */
+static void
+add_applied(struct request *request)
+{
+    char applied[32] = "wait=";
+    AUTO(gage_buf) number = GAGE_BUF(24);
+    put_number(&number, (uint64_t)request->waited_for);
+    memcpy(applied + 5, number.p, number.n);
+    answer_header(request, "Preference-Applied", applied);
+}
+
 static void
 answer_unchanged(struct request *request, uint64_t version, int64_t expires)
 {
@@ -92,13 +133,8 @@ answer_unchanged(struct request *request, uint64_t version, int64_t expires)
     put_text(&body, "}");
     answer_body(request, 200, "application/json", &body);
     answer_number(request, "Mailbox-Version", version);
-    if (request->waits) {
-        char applied[32] = "wait=";
-        AUTO(gage_buf) number = GAGE_BUF(24);
-        put_number(&number, (uint64_t)request->waited_for);
-        memcpy(applied + 5, number.p, number.n);
-        answer_header(request, "Preference-Applied", applied);
-    }
+    if (request->waits)
+        add_applied(request);
 }
 
 static void
@@ -117,8 +153,13 @@ answer_content(struct request *request)
     put_expiration(&body, result->expires);
     put_text(&body, ",\"version\":");
     put_number(&body, result->version);
+    if (request->reads_on)
+        put_text(&body,
+                 request->push ? ",\"isPushNotificationSupported\":true" : ",\"isPushNotificationSupported\":false");
     put_text(&body, "}");
     answer_json(request, &body);
+    if (request->reads_on)
+        add_applied(request);
 }
 
 /* ---- reading ---- */
@@ -216,11 +257,15 @@ read_waiting(struct request *request)
     read_listed(request);
 }
 
-/* There is a result: content, failure, or nothing new. */
+/* There is a result: content, failure, or nothing new. What befalls the mailbox after a write takes nothing from the write. */
 static void
 answer_read(struct request *request)
 {
     const struct store_result *result = &request->op->result;
+    if (request->reads_on && (result->verdict != STORE_OK || result->unchanged)) {
+        answer_written(request, 200);
+        return;
+    }
     if (answer_verdict(request))
         return;
     if (result->unchanged)
@@ -261,6 +306,18 @@ read_start(struct request *request)
         answer_problem(request, 400, "%s", err.text);
 }
 
+void
+read_on(struct request *request)
+{
+    request_drop_op(request);
+    request_drop_body(request);
+    gage_buf_free(&request->token);
+    request->reads_on = true;
+    if (request->after < request->written)
+        request->after = request->written;
+    read_now(request);
+}
+
 /* What was waited for came: the store's answer, a change, or the end of the wait. */
 void
 read_answer(struct request *request)
@@ -269,6 +326,8 @@ read_answer(struct request *request)
         answer_read(request);
     else if (request->waiter.end == WAIT_CHANGED)
         read_now(request);
+    else if (request->reads_on)
+        answer_written(request, 200);
     else
         answer_unchanged(request, request->known_version, request->known_expires);
 }

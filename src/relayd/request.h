@@ -48,7 +48,10 @@ struct request {
     uint8_t claim[UUID_LEN];
     struct request_id *id; /* NULL: none came */
 
-    bool waits;         /* a read that may wait */
+    bool waits;         /* a read, or a write with the read that follows it, that may wait */
+    bool reads_on;      /* a write that is done, and waits for what comes after it */
+    bool push;          /* a write that is done: whether its notification token is of use */
+    uint64_t written;   /* and the version it made */
     uint64_t after;     /* version the client has, 0: none */
     int64_t wait_until; /* monotonic nanoseconds */
     int64_t waited_for; /* seconds asked for and granted */
@@ -96,6 +99,15 @@ void answer_problem(struct request *request, unsigned status, const char *fmt, .
     __attribute__((format(printf, 3, 4)));
 /* An answer of 200, or 201 to a duplicate (A1). */
 void answer_json(struct request *request, gage_buf *body);
+/* Mailbox-After, and with it "Prefer: wait=N": for what the request waits, and how long, within the relay's limit. False where
+ * Mailbox-After is no number. */
+bool request_take_wait(struct request *request);
+/* Whether this is among the preferences (RFC 7240) of the request. */
+bool request_prefers(const struct request *request, const char *token);
+/* A write is done: waits, as a read does, for what comes after it; read_answer goes on from there. */
+void read_on(struct request *request);
+/* The answer to a write that is done, without what came after it. */
+void answer_written(struct request *request, unsigned status);
 /* Answers for the verdicts that are failures, the same for every route; false for OK and DUPLICATE, which are the route's to answer. */
 bool answer_verdict(struct request *request);
 /* Retry-After and 429 where the peer has no request (or new mailbox) left. */

@@ -11,11 +11,12 @@
 #define QUEUE_DEFAULT 4096
 #define QUEUE_BYTES ((size_t)256 << 20)
 #define BATCH_DEFAULT 256
+#define LATER_MAX 64 /* and each read looks through them */
 #define BATCH_LARGEST 4096
 #define MAILBOXES_DEFAULT 1000000
 #define BYTES_DEFAULT ((uint64_t)4 << 30)
-#define PATIENCE_MS 4000     /* at closing, with a database that does not answer */
-#define RECORD_OVERHEAD 4096 /* row, indexes, remembered requests, slack of the pages */
+#define PATIENCE_MS 4000      /* at closing, with a database that does not answer */
+#define RECORD_OVERHEAD 12288 /* row, indexes, remembered requests, slack of the pages */
 #define STUCK_NS INT64_C(10000000000)
 #define SLOW_NS INT64_C(20000000)        /* a transaction that took longer... */
 #define SLOW_FOR_NS INT64_C(10000000000) /* ...sends all of so long through the queue */
@@ -156,6 +157,7 @@ store_open(const struct store_options *options, struct store **out, struct gage_
     pthread_mutex_init(&store->writer, NULL);
     lane_init(&store->writes, queue_max, QUEUE_BYTES);
     lane_init(&store->reads, queue_max, QUEUE_BYTES);
+    lane_init(&store->later, LATER_MAX, QUEUE_BYTES);
     store_set_limits(store, &options->limits);
     gage_rc rc = open_engine(store, options, err);
     if (gage_ok(rc))
@@ -190,6 +192,7 @@ store_close(struct store **closing)
     workshop_free(&store->workshop);
     lane_cleanup(&store->writes);
     lane_cleanup(&store->reads);
+    lane_cleanup(&store->later);
     pthread_mutex_destroy(&store->state);
     pthread_mutex_destroy(&store->writer);
     gage_wipe(store, sizeof *store);
@@ -232,6 +235,8 @@ store_try(struct store *store, struct store_op *op)
         return false;
     if (!prepare(store, op))
         return true;
+    if (lane_holds(&store->later, op->result.tag))
+        return false;
     struct gage_err err = {0};
     enum read_need need = READ_ANSWERED;
     bool writer = pthread_mutex_trylock(&store->writer) == 0; /* its connection has the pages in memory */
@@ -258,8 +263,12 @@ run_alone(struct store *store, struct store_op *op)
 {
     void (*done)(struct store_op *) = op->done;
     int64_t began = clock_monotonic_ns();
+    struct workshop *w = &store->workshop;
+    bool over;
+    size_t n = lane_take(&store->later, w->ops, store->batch_max - 1, BATCH_BYTES, &over);
     op->done = nothing_to_tell;
-    store_run_batch(store, &store->workshop.batch, &op, 1);
+    w->ops[n] = op;
+    store_run_batch(store, &w->batch, w->ops, n + 1);
     op->done = done;
     int64_t ended = clock_monotonic_ns();
     if (ended - began > SLOW_NS)
@@ -292,6 +301,21 @@ store_submit(struct store *store, struct store_op *op)
         return true;
     store_count(store, &store->stats.refused_queue, 1);
     return false;
+}
+
+bool
+store_later(struct store *store, struct store_op *op)
+{
+    enum store_verb verb = op->request.verb;
+    bool fits_here = verb == STORE_UPDATE || verb == STORE_RELINQUISH || verb == STORE_DELETE;
+    return store->engine->ops->local && fits_here && prepare(store, op) && lane_push(&store->later, op, false);
+}
+
+void
+store_flush(struct store *store)
+{
+    if (lane_count(&store->later) > 0)
+        lane_poke(&store->writes);
 }
 
 gage_rc
@@ -337,7 +361,7 @@ store_stats(struct store *store, struct store_stats *out)
     *out = (struct store_stats){.shared = store->engine->ops->shared};
     for (size_t i = 0; i < offsetof(struct store_stats, shared) / sizeof(uint64_t); i++)
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-    out->queued = lane_count(&store->writes) + lane_count(&store->reads);
+    out->queued = lane_count(&store->writes) + lane_count(&store->reads) + lane_count(&store->later);
     store->engine->ops->usage(store->engine, &out->mailboxes, &out->reserved_bytes);
     pthread_mutex_lock(&store->state);
     out->mailboxes_max = store->limits.mailboxes;

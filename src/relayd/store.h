@@ -174,6 +174,13 @@ bool store_now(struct store *store, struct store_op *op);
  * queue is full or the store is closing; op->result says STORE_UNAVAILABLE (or TOO_LARGE) and done is not called. Thread-safe. */
 bool store_submit(struct store *store, struct store_op *op);
 
+/* Takes the operation in for the next transaction, whichever comes, at the latest for store_flush's. Whatever names its mailbox afterwards
+ * finds it done. Only for an update, relinquish or delete on a local database, else false: nothing happened. True: op->done will be
+ * called. Thread-safe. */
+bool store_later(struct store *store, struct store_op *op);
+/* Sees to it that what store_later took in is done soon. Only wakes the store's thread: call it every second. */
+void store_flush(struct store *store);
+
 /* The tag of a mailbox id, for listing a waiting reader before its read. GAGE_E_INTERNAL if OpenSSL fails. */
 gage_rc store_tag_of(const struct store *store, const uint8_t mailbox[UUID_LEN], uint8_t tag[STORE_TAG_LEN]);
 

@@ -11,6 +11,8 @@
 #include "relayd/store_engine.h"
 #include "relayd/store_lane.h"
 
+#define BATCH_BYTES ((size_t)32 << 20) /* payload in one transaction, beyond its first operation */
+
 /* What a batch works with. */
 struct workshop {
     struct batch batch;
@@ -29,6 +31,7 @@ struct store {
     void *context;
 
     struct lane writes, reads;
+    struct lane later;      /* writes that nobody waits for, without a thread: the next transaction takes them along */
     pthread_mutex_t writer; /* the engine's transactions, and: */
     struct workshop workshop;
     _Atomic int64_t busy_since_ns; /* monotonic: when its holder began, 0: nobody holds it, or only to read */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 void
@@ -158,4 +159,15 @@ lane_count(struct lane *lane)
     size_t n = lane->count;
     pthread_mutex_unlock(&lane->lock);
     return n;
+}
+
+bool
+lane_holds(struct lane *lane, const uint8_t tag[STORE_TAG_LEN])
+{
+    pthread_mutex_lock(&lane->lock);
+    struct store_op *op = lane->head;
+    while (op != NULL && memcmp(op->result.tag, tag, STORE_TAG_LEN) != 0)
+        op = op->inner.next;
+    pthread_mutex_unlock(&lane->lock);
+    return op != NULL;
 }

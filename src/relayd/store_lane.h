@@ -38,5 +38,7 @@ bool lane_wait(struct lane *lane, int wait_ms);
  * nothing left. */
 size_t lane_take(struct lane *lane, struct store_op **ops, size_t max, size_t bytes_max, bool *over);
 size_t lane_count(struct lane *lane);
+/* Whether an operation on the mailbox of this tag is among them. */
+bool lane_holds(struct lane *lane, const uint8_t tag[STORE_TAG_LEN]);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 
-#define BATCH_BYTES ((size_t)32 << 20) /* payload in one transaction, beyond its first operation */
 #define READS_AT_ONCE 64
 #define RERUNS 8
 #define PROBE_MS 1000 /* while it fails */
@@ -341,6 +340,15 @@ probe(struct store *store)
     store_note(store, store->engine->ops->probe(store->engine, &err), &err);
 }
 
+/* What was to be done later first: it came first. *over: closing, and the queue is empty. */
+static size_t
+take_batch(struct store *store, struct store_op **ops, bool *over)
+{
+    bool none;
+    size_t later = lane_take(&store->later, ops, store->batch_max, BATCH_BYTES, &none);
+    return later + lane_take(&store->writes, ops + later, store->batch_max - later, BATCH_BYTES, over);
+}
+
 void *
 store_run_writes(void *context)
 {
@@ -354,7 +362,7 @@ store_run_writes(void *context)
                                                                             : -1);
         pthread_mutex_lock(&store->writer); /* before the lane is emptied: what comes meanwhile is of this batch */
         store->busy_since_ns = clock_monotonic_ns();
-        size_t n = lane_take(&store->writes, w->ops, store->batch_max, BATCH_BYTES, &over);
+        size_t n = take_batch(store, w->ops, &over);
         if (n > 0)
             store_run_batch(store, &w->batch, w->ops, n);
         else if (!over && !poked && (store->engine->ops->shared || is_failing(store)))

@@ -1,4 +1,4 @@
-/* PUT /v1/m/{id}: UpdateMailbox (R29, A2, A18, A21). */
+/* PUT /v1/m/{id}: UpdateMailbox (R29, A2, A18, A21); with Mailbox-After the answer waits for, and carries, what comes after (A20). */
 #include <string.h>
 
 #include "relayd/body.h"
@@ -37,6 +37,7 @@ fill(struct request *request, struct store_request *ask, struct gage_err *err)
     TRY(body_token(request->document, &request->token, err));
     REQUIRE(if_match == NULL || parse_if_match(if_match, &ask->if_match), err, GAGE_E_FORMAT,
             "If-Match is not a version (\"3\") or *");
+    REQUIRE(request_take_wait(request), err, GAGE_E_FORMAT, "Mailbox-After is not a number");
     ask->payload_type = payload.type;
     ask->payload = payload.data;
     ask->token = gage_buf_slice(&request->token);
@@ -64,19 +65,36 @@ update_start(struct request *request)
 }
 
 void
+answer_written(struct request *request, unsigned status)
+{
+    AUTO(gage_buf) body = GAGE_BUF(256);
+    put_text(&body, "{\"isPushNotificationSupported\":");
+    put_text(&body, request->push ? "true" : "false");
+    put_text(&body, ",\"version\":");
+    put_number(&body, request->written);
+    put_text(&body, "}");
+    answer_body(request, status, "application/json", &body);
+    answer_number(request, "Mailbox-Version", request->written);
+}
+
+/* A repeated write is answered at once: whoever repeats it did not hear the first answer, and knows nothing newer to wait for. */
+void
 update_answer(struct request *request)
 {
-    const struct store_result *result = &request->op->result;
+    if (request->reads_on) {
+        read_answer(request);
+        return;
+    }
     if (answer_verdict(request))
         return;
+    const struct store_result *result = &request->op->result;
     bool duplicate = result->verdict == STORE_DUPLICATE;
+    request->push = duplicate ? result->note != 0 : request->op->request.note != 0;
+    request->written = result->version;
     if (!duplicate)
         push_notify(gage_buf_slice(&result->peer_token));
-    AUTO(gage_buf) body = GAGE_BUF(256);
-    bool push = duplicate ? result->note != 0 : request->op->request.note != 0;
-    put_text(&body, push ? "{\"isPushNotificationSupported\":true" : "{\"isPushNotificationSupported\":false");
-    put_text(&body, ",\"version\":");
-    put_number(&body, result->version);
-    put_text(&body, "}");
-    answer_json(request, &body);
+    if (duplicate || !request->waits)
+        answer_written(request, duplicate ? 201 : 200);
+    else
+        read_on(request);
 }

@@ -39,6 +39,12 @@ def new_id():
     return str(uuid.uuid4())
 
 
+def waiting(after, wait):
+    """The headers of a request that waits, or does not."""
+    headers = {} if after is None else {"Mailbox-After": str(after)}
+    return headers if wait is None else {**headers, "Prefer": f"wait={wait}"}
+
+
 class Relay:
     """conf: lines of [relay] and [limits] as {"relay": {...}, "limits": {...}}; options: further arguments."""
 
@@ -173,15 +179,11 @@ class Relay:
         return "/v1/m/" + answer.json["urlLink"].rsplit("/", 1)[1]
 
     def read(self, path, claim, after=None, wait=None, connection=None, body=None):
-        headers = ids(claim)
-        if after is not None:
-            headers["Mailbox-After"] = str(after)
-        if wait is not None:
-            headers["Prefer"] = f"wait={wait}"
+        headers = {**ids(claim), **waiting(after, wait)}
         return self.request("POST", path, headers, body, connection)
 
-    def update(self, path, claim, data, request_id=None, if_match=None, connection=None, **more):
-        headers = ids(claim, request_id or new_id())
+    def update(self, path, claim, data, request_id=None, if_match=None, connection=None, after=None, wait=None, **more):
+        headers = {**ids(claim, request_id or new_id()), **waiting(after, wait)}
         if if_match is not None:
             headers["If-Match"] = if_match
         return self.request("PUT", path, headers, {"payload": {"type": "AEAD_AES_256_GCM", "data": data}, **more}, connection)
@@ -189,8 +191,9 @@ class Relay:
     def relinquish(self, path, claim, request_id=None):
         return self.request("PATCH", path, ids(claim, request_id or new_id()))
 
-    def delete(self, path, claim, request_id=None):
-        return self.request("DELETE", path, ids(claim, request_id or new_id()))
+    def delete(self, path, claim, request_id=None, later=False):
+        headers = {"Prefer": "respond-async"} if later else {}
+        return self.request("DELETE", path, {**ids(claim, request_id or new_id()), **headers})
 
     def metrics(self):
         host, port = self.metrics_url.removeprefix("http://").rsplit(":", 1)

@@ -595,6 +595,67 @@ class Waiting(Case):
             version += 1
 
 
+class Exchange(Case):
+    """A write whose answer carries what comes after it; a deletion that goes along with the next change."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.relay.box(self.a)
+        self.is_status(self.relay.read(self.path, self.b), 200)
+
+    def waits(self, claim, data, **options):
+        writing = in_thread(lambda: self.relay.update(self.path, claim, data, after=1, wait=50, **options))
+        self.relay.until_metric("waiting_reads", 1)
+        return writing
+
+    def test_A20_a_write_that_waits_is_answered_with_what_the_other_side_writes(self):
+        writing = self.waits(self.b, "question")
+        self.assertEqual(self.relay.read(self.path, self.a).json["payload"]["data"], "question")
+        self.is_status(self.relay.update(self.path, self.a, "answer"), 200)
+        got = self.is_status(writing(), 200)
+        self.assertEqual((got.json["payload"]["data"], got.json["version"], got.headers["Mailbox-Version"]), ("answer", 3, "3"))
+        self.assertEqual((got.json["isPushNotificationSupported"], got.headers["Preference-Applied"]), (False, "wait=50"))
+
+    def test_A20_a_write_that_waited_in_vain_is_answered_as_a_write(self):
+        got = self.is_status(self.relay.update(self.path, self.b, "question", after=1, wait=1), 200)
+        self.assertEqual((got.json, got.headers["Mailbox-Version"]), ({"isPushNotificationSupported": False, "version": 2}, "2"))
+
+    def test_A20_a_write_stands_though_the_mailbox_ends_while_it_waits(self):
+        writing = self.waits(self.b, "question")
+        self.is_status(self.relay.delete(self.path, self.a), 200)
+        self.assertEqual(self.is_status(writing(), 200).json["version"], 2)
+
+    def test_A20_a_write_without_mailbox_after_never_waits(self):
+        request = {**ids(self.b, new_id()), "Prefer": "wait=50"}
+        body = {"payload": {"type": "AEAD_AES_256_GCM", "data": "x"}}
+        self.assertEqual(self.is_status(self.relay.request("PUT", self.path, request, body), 200).json["version"], 2)
+        self.is_problem(self.relay.update(self.path, self.b, "x", after="x", wait=1), 400)
+
+    def test_A1_a_repeated_write_is_answered_at_once_while_the_first_waits(self):
+        request_id = new_id()
+        writing = self.waits(self.b, "question", request_id=request_id)
+        again = self.is_status(self.relay.update(self.path, self.b, "question", request_id=request_id, after=1, wait=50), 201)
+        self.assertEqual(again.json["version"], 2)
+        self.is_status(self.relay.update(self.path, self.a, "answer"), 200)
+        self.assertEqual(self.is_status(writing(), 200).json["version"], 3)
+
+    def test_A21_a_write_that_waits_heeds_if_match(self):
+        self.is_problem(self.relay.update(self.path, self.b, "x", if_match='"7"', after=1, wait=50), 412)
+
+    def test_R30_a_deletion_answered_beforehand_precedes_what_is_asked_after_it(self):
+        self.is_status(self.relay.delete(self.path, self.a, later=True), 202)
+        self.is_problem(self.relay.read(self.path, self.b), 404)
+
+    def test_R30_a_deletion_answered_beforehand_happens_though_nobody_asks(self):
+        before = self.relay.metric("mailboxes")
+        self.is_status(self.relay.delete(self.path, self.a, later=True), 202)
+        self.relay.until_metric("mailboxes", before - 1)
+
+    def test_R30_who_may_not_delete_may_not_beforehand_either(self):
+        self.is_status(self.relay.delete(self.path, new_id(), later=True), 202)
+        self.is_status(self.relay.read(self.path, self.a), 200)
+
+
 class Preview(Case):
     def test_R31_the_preview_is_html_with_opengraph_and_needs_no_claim(self):
         path = self.relay.box(self.a, title="My title", description="My words", image="https://example.com/i.png")

@@ -312,6 +312,87 @@ TEST(after_a_slow_sync_the_stores_thread_waits_for_the_disk_and_no_other)
     store_close(&store);
 }
 
+/* ---- what nobody waits for ---- */
+
+static uint64_t
+count_batches(struct store *store)
+{
+    struct store_stats stats;
+    store_stats(store, &stats);
+    return stats.batches;
+}
+
+TEST(what_is_to_be_done_later_goes_along_with_the_next_transaction)
+{
+    struct store *store = open_reporting();
+    struct box box, other;
+    struct call later;
+    for (int i = 0; i < 4; i++) { /* in the calling thread, and through the queue */
+        assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+        assert_int_equal(box_create(store, &other, "one"), STORE_OK);
+        uint64_t before = count_batches(store);
+        call_init(&later, STORE_DELETE, box.id, box.initiator);
+        assert_true(store_later(store, &later.op));
+        assert_false(later.finished);
+        assert_int_equal(count_batches(store), before);
+        assert_int_equal(box_update(store, &other, other.initiator, "two", NULL), STORE_OK);
+        call_wait(&later);
+        assert_int_equal(later.op.result.verdict, STORE_OK);
+        assert_int_equal(count_batches(store), before + 1);
+        assert_int_equal(box_read(store, &box, box.initiator, NULL), STORE_NOT_FOUND);
+        if (i % 2 == 0) /* the next round takes the other way */
+            assert_int_equal(box_update(store, &other, other.initiator, "three", NULL), STORE_OK);
+    }
+    store_close(&store);
+}
+
+TEST(a_read_does_not_overtake_what_is_to_be_done_later)
+{
+    struct store *store = open_reporting();
+    struct box box;
+    struct call later, read;
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    call_init(&later, STORE_DELETE, box.id, box.initiator);
+    call_init(&read, STORE_READ, box.id, box.initiator);
+    assert_true(store_later(store, &later.op));
+    assert_false(store_try(store, &read.op));
+    assert_int_equal(call_run(store, &read), STORE_NOT_FOUND);
+    call_wait(&later);
+    store_close(&store);
+}
+
+TEST(what_is_to_be_done_later_is_done_on_demand_and_before_closing)
+{
+    struct store *store = open_reporting();
+    struct box box;
+    struct call later, last;
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    call_init(&later, STORE_UPDATE, box.id, box.initiator);
+    call_init(&last, STORE_DELETE, box.id, box.initiator);
+    assert_true(store_later(store, &later.op));
+    store_flush(store);
+    call_wait(&later);
+    assert_int_equal(later.op.result.version, 2);
+    assert_true(store_later(store, &last.op));
+    store_close(&store);
+    assert_true(last.finished);
+    assert_int_equal(last.op.result.verdict, STORE_OK);
+}
+
+TEST(only_what_answers_nothing_can_be_done_later)
+{
+    struct store *store = open_reporting();
+    struct box box;
+    struct call call;
+    static const enum store_verb verbs[] = {STORE_CREATE, STORE_READ, STORE_DISPLAY};
+    assert_int_equal(box_create(store, &box, "one"), STORE_OK);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        call_init(&call, verbs[i], box.id, box.initiator);
+        assert_false(store_later(store, &call.op));
+    }
+    store_close(&store);
+}
+
 TEST(closing_answers_what_is_queued)
 {
     struct store *store = open_reporting();
@@ -385,6 +466,10 @@ main(void)
         CASE(a_full_queue_refuses_at_once_and_loses_nothing_it_took),
         CASE(an_idle_store_works_in_the_callers_thread_and_a_busy_one_does_not),
         CASE(after_a_slow_sync_the_stores_thread_waits_for_the_disk_and_no_other),
+        CASE(what_is_to_be_done_later_goes_along_with_the_next_transaction),
+        CASE(a_read_does_not_overtake_what_is_to_be_done_later),
+        CASE(what_is_to_be_done_later_is_done_on_demand_and_before_closing),
+        CASE(only_what_answers_nothing_can_be_done_later),
         CASE(closing_answers_what_is_queued),
         CASE(what_was_acknowledged_survives_a_power_cut),
     };
