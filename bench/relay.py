@@ -5,7 +5,8 @@ usage: /usr/bin/python3 bench/relay.py [creates|readers|transfers ...]   GAGE_PR
   creates    durable creates a second by 64 clients over HTTPS, and the same with one commit for each (batch_max = 1)
   readers    10,000 waiting TLS readers: resident memory, time from an acknowledged write to its reader's answer, all woken at once
   transfers  processor time (user and system) of the relay for a whole transfer as gage share and gage accept make it: 2 TLS connections,
-             10 requests (create, preview, claim, 3 writes, 3 waiting reads, delete), 6 commits; one after the other, and 16 at once
+             7 requests (create, claim, waiting read, 2 writes that wait, write, delete), 5 commits; one after the other, and 16 at once; and
+             of a bare TLS server that syncs as often (bench/bare_relay.c), which tells what this machine takes for TLS and disk alone
 """
 import os
 import pathlib
@@ -105,7 +106,24 @@ def thread_ms(pid):
     return by_name
 
 
-def run_transfers(load, relay, at_once):
+class Bare(Relay):
+    """The bare server, with the certificate that a relay made in the folder."""
+
+    def __init__(self, folder):
+        program = pathlib.Path(os.environ.get("GAGE_OBJ", ROOT / "build/obj")) / "bench/bare_relay"
+        self.process = subprocess.Popen([program, f"{folder}/relay.db.tls-cert.pem", f"{folder}/relay.db.tls-key.pem", "0", f"{folder}/log"],
+                                        stdout=subprocess.PIPE, text=True)
+        self.port = self.process.stdout.readline().split()[1]
+
+
+def run_bare(load, bare, at_once):
+    """Milliseconds a transfer."""
+    before = thread_ms(bare.process.pid)
+    subprocess.run([load, bare.port, "transfers", str(TRANSFERS), str(at_once)], check=True)
+    return sum(spent[0] - before[kind][0] for kind, spent in thread_ms(bare.process.pid).items()) / TRANSFERS
+
+
+def run_transfers(load, relay, bare, at_once):
     before, began = thread_ms(relay.process.pid), time.monotonic()
     subprocess.run([load, relay.port, "transfers", str(TRANSFERS), str(at_once)], check=True)
     wall, after = time.monotonic() - began, thread_ms(relay.process.pid)
@@ -115,15 +133,17 @@ def run_transfers(load, relay, at_once):
         each, ticks = (spent - old[0]) / TRANSFERS, max(1, user + system - old[1] - old[2])
         total += each
         parts.append(f"{kind} {each:.2f} ({100 * (system - old[2]) // ticks} % in the kernel)")
+    least = run_bare(load, bare, at_once)
     print(f"relay's processor time a whole transfer, {at_once} at once: {total:.2f} ms (bar 1.5): {', '.join(parts)}; "
-          f"{TRANSFERS / wall:.0f} transfers/s")
+          f"{TRANSFERS / wall:.0f} transfers/s; a bare TLS server that syncs as often: {least:.2f} ms; ratio {total / least:.2f}")
 
 
 def transfers(load):
-    with tempfile.TemporaryDirectory() as folder, Relay(folder) as relay:
-        subprocess.run([load, relay.port, "transfers", "100", "1"], check=True)
+    with tempfile.TemporaryDirectory() as folder, Relay(folder) as relay, Bare(folder) as bare:
+        for port in (relay.port, bare.port):
+            subprocess.run([load, port, "transfers", "100", "1"], check=True)
         for at_once in (1, 16):
-            run_transfers(load, relay, at_once)
+            run_transfers(load, relay, bare, at_once)
 
 
 def main():

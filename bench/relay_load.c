@@ -45,6 +45,14 @@ write_headers(char *out, size_t size, const char *claim, long number)
 }
 
 static void
+add_wait(char *headers, size_t size, int after)
+{
+    size_t n = strlen(headers);
+    if (after > 0)
+        snprintf(headers + n, size - n, "Mailbox-After: %d\r\nPrefer: wait=50\r\n", after);
+}
+
+static void
 send_create(struct conn *conn, long number)
 {
     char headers[256], body[1400], request[2400];
@@ -58,11 +66,13 @@ send_create(struct conn *conn, long number)
     conn_send(conn, request, make_request(request, sizeof request, "POST", "/v1/m", headers, body));
 }
 
+/* after 0: the answer at once; else with what comes after the write. */
 static void
-send_put(struct conn *conn, const char *path, const char *claim, long number)
+send_put(struct conn *conn, const char *path, const char *claim, long number, int after)
 {
     char headers[256], body[1000], request[2000];
     write_headers(headers, sizeof headers, claim, number);
+    add_wait(headers, sizeof headers, after);
     snprintf(body, sizeof body, "{\"payload\":{\"type\":\"" SEALED "}}", filler);
     conn_send(conn, request, make_request(request, sizeof request, "PUT", path, headers, body));
 }
@@ -72,9 +82,8 @@ send_read(struct conn *conn, const char *path, const char *claim, long number, i
 {
     char headers[256], id[64], request[1000];
     snprintf(id, sizeof id, "%s-1111-4111-8111-%012ld", claim, number);
-    int n = snprintf(headers, sizeof headers, "Mailbox-Device-Claim: %s\r\n", id);
-    if (after > 0)
-        snprintf(headers + n, sizeof headers - (size_t)n, "Mailbox-After: %d\r\nPrefer: wait=60\r\n", after);
+    snprintf(headers, sizeof headers, "Mailbox-Device-Claim: %s\r\n", id);
+    add_wait(headers, sizeof headers, after);
     conn_send(conn, request, make_request(request, sizeof request, "POST", path, headers, ""));
 }
 
@@ -83,6 +92,7 @@ send_delete(struct conn *conn, const char *path, long number)
 {
     char headers[256], request[1000];
     write_headers(headers, sizeof headers, CLAIM_A, number);
+    strcat(headers, "Prefer: respond-async\r\n");
     conn_send(conn, request, make_request(request, sizeof request, "DELETE", path, headers, ""));
 }
 
@@ -166,7 +176,7 @@ mailbox_written(struct conn *conn)
     mailboxes[conn->number].written_ns = conn->got_ns;
     if (next_mailbox < mailboxes_count) {
         conn->number = next_mailbox++;
-        send_put(conn, mailboxes[conn->number].path, CLAIM_A, conn->number);
+        send_put(conn, mailboxes[conn->number].path, CLAIM_A, conn->number, 0);
     }
 }
 
@@ -193,7 +203,7 @@ all_mailboxes(struct conn *writers, void (*answered)(struct conn *), void (*firs
 static void
 first_put(struct conn *conn, long number)
 {
-    send_put(conn, mailboxes[number].path, CLAIM_A, number);
+    send_put(conn, mailboxes[number].path, CLAIM_A, number, 0);
 }
 
 static int
@@ -284,13 +294,6 @@ static long transfers_left;
 static void begin_transfer(struct transfer *t, long number);
 
 static void
-send_preview(struct conn *conn, const char *path)
-{
-    char request[512];
-    conn_send(conn, request, make_request(request, sizeof request, "GET", path, "", ""));
-}
-
-static void
 end_transfer(struct transfer *t)
 {
     conn_close(&t->sender);
@@ -299,53 +302,41 @@ end_transfer(struct transfer *t)
         begin_transfer(t, ++unique);
 }
 
-/* Preview, claim, write, waiting read, write. */
+/* Claim, write that waits, write. */
 static void
 receiver_answered(struct conn *conn)
 {
     struct transfer *t = (struct transfer *)(void *)((char *)conn - offsetof(struct transfer, receiver));
     must(conn, "receiver");
-    switch (++t->received) {
-    case 1:
-        send_read(conn, t->path, CLAIM_B, conn->number, 0);
-        break;
-    case 2:
-    case 4:
-        send_put(conn, t->path, CLAIM_B, conn->number);
-        break;
-    case 3:
-        send_read(conn, t->path, CLAIM_B, conn->number, 2);
-        break;
-    default:
-        if (t->sent == 5)
-            end_transfer(t);
-    }
+    t->received++;
+    if (t->received < 3)
+        send_put(conn, t->path, CLAIM_B, conn->number, t->received == 1 ? 1 : 0);
+    else if (t->sent == 4)
+        end_transfer(t);
 }
 
-/* Create, waiting read, write, waiting read, delete. */
+/* Create, waiting read, write that waits, delete. */
 static void
 sender_answered(struct conn *conn)
 {
     struct transfer *t = (struct transfer *)(void *)conn;
-    must(conn, "sender");
+    if (t->sent < 3)
+        must(conn, "sender");
     switch (++t->sent) {
     case 1:
         path_of(conn, t->path, sizeof t->path);
         send_read(conn, t->path, CLAIM_A, conn->number, 1);
         conn_open(&client, &t->receiver);
-        send_preview(&t->receiver, t->path);
+        send_read(&t->receiver, t->path, CLAIM_B, conn->number, 0);
         break;
     case 2:
-        send_put(conn, t->path, CLAIM_A, conn->number);
+        send_put(conn, t->path, CLAIM_A, conn->number, 2);
         break;
     case 3:
-        send_read(conn, t->path, CLAIM_A, conn->number, 3);
-        break;
-    case 4:
         send_delete(conn, t->path, conn->number);
         break;
     default:
-        if (t->received == 5)
+        if (t->received == 3)
             end_transfer(t);
     }
 }
