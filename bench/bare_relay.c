@@ -211,7 +211,7 @@ write_box(struct conn *conn, struct box *box, const char *head, const char *body
     answer(conn, 200, box->version, text);
 }
 
-/* A deletion may be answered before it is durable (202): it goes with the next write. */
+/* A deletion that may be answered before it is durable (202) goes with the next write. */
 static void
 serve(struct conn *conn, const char *head, const char *body)
 {
@@ -224,9 +224,14 @@ serve(struct conn *conn, const char *head, const char *body)
         read_box(conn, box, head);
     else if (strncmp(head, "PUT ", 4) == 0)
         write_box(conn, box, head, body);
+    else if (strncmp(head, "GET ", 4) == 0)
+        answer(conn, 200, box->version, "<html></html>");
     else {
+        bool later = strstr(head, "respond-async") != NULL;
         box->number = 0;
-        answer(conn, 202, 0, "{}");
+        if (!later)
+            log_write("deleted", 7);
+        answer(conn, later ? 202 : 200, 0, "{}");
     }
 }
 

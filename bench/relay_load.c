@@ -282,7 +282,7 @@ readers(long count)
            (double)(now_ns() - first) / 1e6);
 }
 
-/* ---- transfers, request for request as gage share and gage accept make them, over one connection each ---- */
+/* ---- transfers by clients that let writes wait, over one connection each ---- */
 
 struct transfer {
     struct conn sender, receiver;
