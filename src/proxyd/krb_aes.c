@@ -9,6 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 
 #define BLOCK 16u
@@ -70,9 +71,10 @@ struct pair {
     krb5_keyusage usage;
     enum purpose purpose;
     uint64_t used;
+    int64_t when; /* of the last use, seconds since 1970 */
 };
 
-/* In one call's hands at a time. A key stays until another one takes its place; the keytab's is in memory anyway. */
+/* In one call's hands at a time. A key stays until another one takes its place or krb_aes_forget comes by. */
 struct workspace {
     struct pair pairs[KEPT];
     uint64_t uses;
@@ -111,6 +113,34 @@ give(struct workspace *w)
     for (size_t i = 0; i < KEPT; i++)
         forget(&w->pairs[i]);
     free(w);
+}
+
+void
+krb_aes_forget(int64_t before)
+{
+    for (size_t i = 0; i < WORKSPACES; i++) {
+        struct workspace *w = __atomic_exchange_n(&spaces[i], NULL, __ATOMIC_ACQ_REL);
+        for (size_t k = 0; w != NULL && k < KEPT; k++) {
+            if (w->pairs[k].n > 0 && w->pairs[k].when < before)
+                forget(&w->pairs[k]);
+        }
+        if (w != NULL)
+            give(w);
+    }
+}
+
+size_t
+krb_aes_kept(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < WORKSPACES; i++) {
+        struct workspace *w = __atomic_exchange_n(&spaces[i], NULL, __ATOMIC_ACQ_REL);
+        for (size_t k = 0; w != NULL && k < KEPT; k++)
+            kept += w->pairs[k].n > 0;
+        if (w != NULL)
+            give(w);
+    }
+    return kept;
 }
 
 /* n-fold (RFC 3961 section 5.1) of five bytes to sixteen: sixteen copies, each turned 13 bits further to the right, added up sixteen
@@ -214,6 +244,7 @@ pair_of(struct workspace *w, const krb5_keyblock *key, krb5_keyusage usage, enum
         if (p->usage == usage && p->purpose == purpose && p->n == base.n &&
             slice_equal_ct(gage_slice_of(p->base, p->n), base)) {
             p->used = w->uses;
+            p->when = clock_now();
             return p;
         }
         oldest = p->used < oldest->used ? p : oldest;
@@ -224,6 +255,7 @@ pair_of(struct workspace *w, const krb5_keyblock *key, krb5_keyusage usage, enum
         return NULL;
     }
     oldest->used = w->uses;
+    oldest->when = clock_now();
     return oldest;
 }
 

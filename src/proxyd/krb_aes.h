@@ -8,10 +8,15 @@
 #define GAGE_PROXYD_KRB_AES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Makes sure that this object is linked; true where the libraries' calls come here. */
 bool krb_aes_begin(void);
+/* Wipes the derived keys that were last used before this second (since 1970), but for those of calls under way. */
+void krb_aes_forget(int64_t before);
+/* How many sets of derived keys are kept, for tests. */
+size_t krb_aes_kept(void);
 /* How many messages and checksums were done here, for tests. */
 uint64_t krb_aes_count(void);
 

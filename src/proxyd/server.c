@@ -16,6 +16,7 @@
 #include "proxyd/audit.h"
 #include "proxyd/contexts.h"
 #include "proxyd/known.h"
+#include "proxyd/krb_aes.h"
 #include "proxyd/metrics.h"
 #include "proxyd/warm.h"
 
@@ -257,6 +258,8 @@ server_apply(struct server *s, struct conf *conf, int inherited, struct gage_err
 
 /* ---- every second ---- */
 
+#define KERBEROS_KEYS_S 60 /* so long is a derived key kept that nobody uses */
+
 static bool
 overdue(struct conn *c, int64_t now, int64_t idle_ms)
 {
@@ -303,6 +306,7 @@ server_tick(struct server *s)
     requests_expire(s);
     close_idle(s, idle_ms);
     warm_sweep(s->engine.warm, now, generation);
+    krb_aes_forget(now - KERBEROS_KEYS_S);
     if (now % 3600 == 0) {
         server_renew_keys(s);
         contexts_sweep(s->engine.contexts, now);

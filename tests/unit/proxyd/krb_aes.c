@@ -6,6 +6,7 @@
 
 #include <krb5.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "proxyd/krb_aes.h"
 
@@ -179,6 +180,27 @@ TEST(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them)
     krb5_free_context(context);
 }
 
+TEST(keys_that_nobody_used_lately_are_wiped_and_made_again)
+{
+    begin();
+    uint8_t text[50] = "text", sealed[ROOM], opened[ROOM];
+    krb5_key key = new_key(types[1]);
+    krb5_data plain = data_of(text, sizeof text), result = data_of(opened, sizeof opened);
+    krb5_enc_data enc = {.ciphertext = data_of(sealed, sizeof sealed)};
+    krb_aes_forget(INT64_MAX);
+    assert_int_equal(krb_aes_kept(), 0);
+    assert_int_equal(krb5_k_encrypt(context, key, 2, NULL, &plain, &enc), 0);
+    assert_int_equal(krb_aes_kept(), 1);
+    krb_aes_forget(clock_now() - 60);
+    assert_int_equal(krb_aes_kept(), 1);
+    krb_aes_forget(clock_now() + 1);
+    assert_int_equal(krb_aes_kept(), 0);
+    assert_int_equal(krb5_k_decrypt(context, key, 2, NULL, &enc, &result), 0);
+    assert_memory_equal(opened, text, sizeof text);
+    krb5_k_free_key(context, key);
+    krb5_free_context(context);
+}
+
 TEST(other_types_and_cipher_states_go_to_libk5crypto)
 {
     begin();
@@ -204,4 +226,5 @@ TEST_MAIN(CASE(the_libraries_calls_come_here), CASE(each_reads_what_the_other_wr
           CASE(many_keys_and_usages_do_not_mix),
           CASE(every_flipped_byte_and_every_wrong_key_usage_room_and_length_is_refused_as_libk5crypto_does),
           CASE(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them),
+          CASE(keys_that_nobody_used_lately_are_wiped_and_made_again),
           CASE(other_types_and_cipher_states_go_to_libk5crypto))
