@@ -134,6 +134,8 @@ cred_begin_call(struct call *call, const gssx_cred *in, gss_cred_usage_t usage, 
     if (in != NULL && in->cred_handle_reference.octet_string_len > 0) {
         if (!cred_open(call, HANDLE_CRED, gssx_slice(&in->cred_handle_reference), &ref))
             return false;
+        if (usage == GSS_C_ACCEPT && ref.by_spec)
+            spec_for_accepting(&ref.spec);
         return cred_begin(call, &ref, in, use);
     }
     gssx_OID one = {mech != GSS_C_NO_OID ? mech->length : 0, mech != GSS_C_NO_OID ? mech->elements : NULL};

@@ -88,7 +88,7 @@ same_wish(const struct cred_spec *have, const struct cred_spec *want, bool named
     }
     return have->uid == want->uid && have->impersonate == want->impersonate &&
            (have->usage == GSS_C_BOTH || have->usage == want->usage) &&
-           (!named || (slice_equal(gage_buf_slice(&have->name), gage_buf_slice(&want->name)) &&
+           (!named || (!have->default_name && slice_equal(gage_buf_slice(&have->name), gage_buf_slice(&want->name)) &&
                        slice_equal(gage_buf_slice(&have->name_type), gage_buf_slice(&want->name_type))));
 }
 

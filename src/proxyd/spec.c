@@ -154,9 +154,19 @@ spec_from_wish(struct call *call, const gssx_name *desired, gss_cred_usage_t usa
         !choose_actor(call, desired, spec, &user) || !choose_impersonation(call, spec, user))
         return false;
     const char *principal = call->service->krb5_principal;
-    if (spec->service_keytab && spec->name.n == 0 && principal != NULL)
-        return set_name(call, spec, slice_str(principal), oid_slice(GSS_KRB5_NT_PRINCIPAL_NAME));
-    return true;
+    spec->default_name = spec->service_keytab && spec->name.n == 0 && principal != NULL;
+    return !spec->default_name || set_name(call, spec, slice_str(principal), oid_slice(GSS_KRB5_NT_PRINCIPAL_NAME));
+}
+
+void
+spec_for_accepting(struct cred_spec *spec)
+{
+    if (!spec->default_name || spec->usage == GSS_C_INITIATE)
+        return;
+    spec->usage = GSS_C_ACCEPT;
+    spec->impersonate = spec->default_name = false;
+    buf_reset(&spec->name);
+    buf_reset(&spec->name_type);
 }
 
 bool
@@ -185,7 +195,7 @@ spec_encode(const struct cred_spec *spec, gage_buf *out)
     put_u8(out, VERSION);
     put_u8(out, (uint8_t)spec->usage);
     put_u32(out, spec->uid);
-    put_u8(out, (uint8_t)((spec->service_keytab ? 1 : 0) | (spec->impersonate ? 2 : 0)));
+    put_u8(out, (uint8_t)((spec->service_keytab ? 1 : 0) | (spec->impersonate ? 2 : 0) | (spec->default_name ? 4 : 0)));
     put_vec16(out, gage_buf_slice(&spec->name));
     put_vec8(out, gage_buf_slice(&spec->name_type));
     put_u8(out, (uint8_t)spec->mech_count);
@@ -203,6 +213,7 @@ spec_decode(gage_slice bytes, struct cred_spec *spec)
     uint8_t bits = get_u8(&r);
     spec->service_keytab = (bits & 1) != 0;
     spec->impersonate = (bits & 2) != 0;
+    spec->default_name = (bits & 4) != 0;
     put_bytes(&spec->name, get_vec16(&r));
     put_bytes(&spec->name_type, get_vec8(&r));
     size_t count = get_u8(&r);

@@ -14,6 +14,7 @@ struct cred_spec {
     uid_t uid;                          /* acting: whose patterns the store expands to */
     bool service_keytab;                /* the service's own name: the keytab serves as client keytab too */
     bool impersonate;                   /* S4U2Self and S4U2Proxy for `name` */
+    bool default_name;                  /* `name` is the service's krb5_principal: the client asked for none */
     gage_buf name;                      /* display form; empty: none asked for */
     gage_buf name_type;                 /* OID; empty: the mechanism's default */
     gss_OID_desc mechs[CONF_MECHS_MAX]; /* point into mech_bytes */
@@ -34,6 +35,9 @@ GAGE_AUTO_DEFINE(cred_spec, spec_free)
  * mechanisms is all of them. NO_CRED where the service allows none of them or not the usage. */
 bool spec_from_wish(struct call *call, const gssx_name *desired, gss_cred_usage_t usage, const gssx_OID_set *mechs,
                     struct cred_spec *spec);
+/* What a credential handle stands for where it accepts. krb5_principal is a default and no bound: with a handle acquired without a name a
+ * ticket for any principal of the keytab is good, as with gssproxy; a name that the client asked for does bind. */
+void spec_for_accepting(struct cred_spec *spec);
 /* Adds the mechanisms and the usage of `more`. */
 bool spec_add(struct call *call, struct cred_spec *spec, const struct cred_spec *more);
 

@@ -1,9 +1,11 @@
 """The packaged client plugin (proxymech.so) against gage-proxyd, unmodified: acceptor, initiator, every GSSPROXY_BEHAVIOR."""
+import base64
 import json
 import shutil
 import unittest
 
-from daemon import Daemon, run_client
+from daemon import PACKAGED, PROGRAM, Daemon, Wire, run_client
+from gssx import ACCEPT, BOTH, COMPLETE, KRB5, NT_PRINCIPAL, call, good, service
 from realm import REALM, Realm
 
 INITIATOR = """[service/test]
@@ -62,6 +64,33 @@ class Plugin(unittest.TestCase):
     def pair_or_error(self, daemon, behavior):
         token = run_client("initiate", "host@localhost", env=self.realm.env)["token"]
         return daemon.client("accept", token, behavior=behavior)
+
+    def test_krb5_principal_is_a_default_and_binds_only_calls_without_a_credential(self):
+        """Both daemons; that the name which a client asks for binds is ours alone (gssproxy.conf(5) says nothing of it)."""
+        for program in (PACKAGED, PROGRAM):
+            with self.subTest(program=program), Daemon(self.realm, INITIATOR, program=program) as daemon, Wire(daemon.socket) as wire:
+                own, other = "gage@localhost", "HTTP@localhost"  # own: krb5_principal
+                for extra in ((), ("creds=yes",)):
+                    for target in (own, other):
+                        result = daemon.client("accept", self.token_for(target), *extra)
+                        self.assertEqual(result.get("name"), f"alice@{REALM}", (extra, target, result))
+                self.assertEqual((self.accepts(wire, own), self.accepts(wire, other)), (True, False))
+                for usage in (ACCEPT, BOTH):
+                    unnamed = good(wire, "acquire_cred", usage=usage, mechs=[KRB5])["cred"]
+                    self.assertEqual(unnamed["name"]["display"], f"gage/localhost@{REALM}".encode())
+                    self.assertEqual((self.accepts(wire, own, cred=unnamed), self.accepts(wire, other, cred=unnamed)), (True, True))
+                # By a name in just the form that krb5_principal gets: the default credential handed in is not what is asked for.
+                asked = {"usage": ACCEPT, "mechs": [KRB5], "name": dict(service("gage/localhost"), type=NT_PRINCIPAL)}
+                for more in ({}, {"cred": unnamed}):
+                    named = good(wire, "acquire_cred", **asked, **more)["cred"]
+                    self.assertEqual(self.accepts(wire, own, cred=named), True)
+                    self.assertEqual(self.accepts(wire, other, cred=named), program == PACKAGED)
+
+    def token_for(self, target):
+        return run_client("initiate", target, env=self.realm.env)["token"]
+
+    def accepts(self, wire, target, **more):
+        return call(wire, "accept_sec_context", token=base64.b64decode(self.token_for(target)), **more)["status"]["major"] == COMPLETE
 
     def test_every_behavior_of_an_initiator_with_and_without_ticket_and_daemon(self):
         """The local ticket is alice's, the daemon's credential gage/localhost's: who comes first shows in the name."""

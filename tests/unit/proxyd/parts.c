@@ -94,6 +94,7 @@ TEST(descriptions_read_back_and_nothing_else_does)
     AUTO(gage_buf) bytes = GAGE_BUF(SPEC_BYTES_MAX), again = GAGE_BUF(SPEC_BYTES_MAX);
     gssx_name user = name_of("alice@REALM", GSS_C_NT_USER_NAME);
     assert_true(spec_from_wish(&call, &user, GSS_C_INITIATE, NULL, &spec));
+    spec.default_name = true;
     spec_encode(&spec, &bytes);
     AUTO(cred_spec) back = SPEC_EMPTY;
     assert_ok(spec_decode(gage_buf_slice(&bytes), &back));
