@@ -47,7 +47,8 @@ static gage_rc
 make_schema(struct keyring *keyring, struct gage_err *err)
 {
     int64_t version = 0;
-    TRY(keyring_run(keyring, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON", err));
+    /* EXTRA: with less a power failure can bring back the journal, and with it what was before the change: an erased key, a seal not yet opened */
+    TRY(keyring_run(keyring, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA secure_delete=ON", err));
     TRY(keyring_number(keyring, "PRAGMA user_version", &version, err));
     REQUIRE(version <= SCHEMA_VERSION, err, GAGE_E_FORMAT, "the keyring was made by a newer gage: use that one");
     REQUIRE(version == 0 || version == SCHEMA_VERSION, err, GAGE_E_FORMAT,

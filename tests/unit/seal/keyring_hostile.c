@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "seal/keyring_db.h"
+#include "seal/once.h"
 
 #define NOW INT64_C(1795000000)
 
@@ -509,6 +510,37 @@ TEST(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it)
     keyring_close(&k);
 }
 
+/* What SQLite asks of the file system: how many journals it removed, and how many of these removals it wanted on the disk. */
+static int (*remove_file)(sqlite3_vfs *vfs, const char *name, int durable);
+static size_t removed, removed_durably;
+
+static int
+count_removal(sqlite3_vfs *vfs, const char *name, int durable)
+{
+    removed++;
+    removed_durably += durable != 0;
+    return remove_file(vfs, name, durable);
+}
+
+/* A transaction counts once its journal is gone; a removal that a power failure undoes takes the transaction back. */
+TEST(a_change_that_was_told_done_is_not_undone_by_a_power_failure)
+{
+    static const uint8_t id[SEAL_ID_LEN] = {1};
+    sqlite3_vfs watched = *sqlite3_vfs_find(NULL);
+    remove_file = watched.xDelete;
+    watched.xDelete = count_removal;
+    watched.zName = "watched";
+    assert_int_equal(sqlite3_vfs_register(&watched, 1), SQLITE_OK);
+    struct keyring *k = opened(path, true);
+    assert_ok(add(k, 1, "ann"));
+    assert_ok(once_begin(k, id, NOW, 600, NOW, NULL, NULL, NULL));
+    assert_ok(keyring_remove(k, "ann", NULL));
+    keyring_close(&k);
+    assert_int_equal(sqlite3_vfs_unregister(&watched), SQLITE_OK);
+    assert_true(removed >= 4);
+    assert_int_equal(removed_durably, removed);
+}
+
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(a_step_does_not_bring_back_what_was_removed_meanwhile),
@@ -524,4 +556,5 @@ TEST_MAIN(IN_FOLDER(a_pairing_that_another_process_adds_first_does_no_harm),
           IN_FOLDER(a_folder_whose_group_may_write_is_taken_where_that_is_the_users_own_alone),
           IN_FOLDER(who_looks_at_the_list_for_long_keeps_no_other_from_writing),
           IN_FOLDER(opening_it_once_more_in_a_process_drops_no_lock),
-          IN_FOLDER(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it))
+          IN_FOLDER(a_hint_is_on_the_disk_before_the_transaction_that_counts_on_it),
+          IN_FOLDER(a_change_that_was_told_done_is_not_undone_by_a_power_failure))
