@@ -244,7 +244,8 @@ GAGE_API gage_rc gage_once_begin(gage_keyring *keyring, const struct gage_seal_i
                                  const char *temporary, const char *target, struct gage_err *err);
 /* Durably: the file is in place. */
 GAGE_API gage_rc gage_once_end(gage_keyring *keyring, const struct gage_seal_info *info, struct gage_err *err);
-/* Walks what is on the way. The callback finishes the move (a temporary file that is gone has been moved) and returns true; false leaves it.
+/* Walks what is on the way. The callback finishes the move (a temporary file that is gone has been moved), syncs the folder in either case, and
+ * returns true; false leaves it.
  * The callback must not use the keyring. */
 GAGE_API gage_rc gage_once_pending(gage_keyring *keyring,
                                    bool (*finish)(void *context, const char *temporary, const char *target),

@@ -22,7 +22,7 @@ gage_rc once_begin(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64
 /* Durably: the file is in place. */
 gage_rc once_end(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], struct gage_err *err);
 
-/* Walks the entries whose file may not be in place yet. The callback finishes the move (a temporary file that is gone has been moved) and
+/* Walks the entries whose file may not be in place yet. The callback finishes the move (a temporary file that is gone has been moved), durably, and
  * returns true; then the entry is done. False leaves it. */
 gage_rc once_pending(struct keyring *keyring, bool (*finish)(void *context, const char *temporary, const char *target),
                      void *context, struct gage_err *err);

@@ -66,11 +66,11 @@ find_folder(struct place *p, const char *target, struct gage_err *err)
 }
 
 static gage_rc
-sync_folder(const struct place *p, struct gage_err *err)
+sync_folder(int folder, const char *target, struct gage_err *err)
 {
-    AUTO(gage_fd) fd = openat(p->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO(gage_fd) fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
-        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot sync the folder of %.150s", p->target);
+        return gage_fail_sys(err, GAGE_E_IO, errno, "cannot sync the folder of %.150s", target);
     return GAGE_DONE;
 }
 
@@ -113,7 +113,7 @@ place_keep(struct place *p, struct gage_err *err)
                      p->file.name);
     REQUIRE(n > 0 && (size_t)n < sizeof p->temporary, err, GAGE_E_LIMIT, "the path of the file is too long");
     TRY(place_sync(p, err));
-    return sync_folder(p, err);
+    return sync_folder(p->folder, p->target, err);
 }
 
 /* ---- into place ---- */
@@ -160,7 +160,7 @@ place_commit(struct place *p, bool force, bool durable, struct gage_err *err)
     if (sys != 0)
         return gage_fail_sys(err, GAGE_E_IO, sys, "cannot put %.150s in place", p->target);
     place_leave(p);
-    return durable ? sync_folder(p, err) : GAGE_DONE;
+    return durable ? sync_folder(p->folder, p->target, err) : GAGE_DONE;
 }
 
 gage_rc
@@ -217,11 +217,26 @@ finish_move(int folder, const char *temporary, const char *target)
     return sys == 0;
 }
 
+static bool
+finish_in(int folder, const char *temporary, const char *target)
+{
+    struct stat from, to;
+    if (fstatat(folder, name_in(temporary), &from, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT && finish_moved(folder, temporary, target);
+    if (!S_ISREG(from.st_mode) || from.st_uid != geteuid()) {
+        say("%s is not the file that gage left there before a crash: move it out of the way", temporary);
+        return false;
+    }
+    if (fstatat(folder, name_in(target), &to, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&from, &to))
+        return unlinkat(folder, name_in(temporary), 0) == 0;
+    return finish_move(folder, temporary, target);
+}
+
+/* What is done is forgotten: so it is on the disk first. Who moved it, we or another, may not have seen to that. */
 bool
 place_finish(void *context, const char *temporary, const char *target)
 {
     char path[PATH_MAX];
-    struct stat from, to;
     (void)context;
     int n = snprintf(path, sizeof path, "%.*s", (int)(name_in(temporary) - temporary), temporary);
     bool whole = n > 0 && (size_t)n < sizeof path && strncmp(target, path, (size_t)n) == 0 && target[n] != '\0' &&
@@ -236,13 +251,11 @@ place_finish(void *context, const char *temporary, const char *target)
             temporary);
         return false;
     }
-    if (fstatat(folder, name_in(temporary), &from, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT && finish_moved(folder, temporary, target);
-    if (!S_ISREG(from.st_mode) || from.st_uid != geteuid()) {
-        say("%s is not the file that gage left there before a crash: move it out of the way", temporary);
+    if (!finish_in(folder, temporary, target))
         return false;
-    }
-    if (fstatat(folder, name_in(target), &to, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&from, &to))
-        return unlinkat(folder, name_in(temporary), 0) == 0;
-    return finish_move(folder, temporary, target);
+    struct gage_err err = {0};
+    gage_rc rc = sync_folder(folder, target, &err);
+    if (!gage_ok(rc))
+        say("%s", err.text);
+    return gage_ok(rc);
 }

@@ -1,6 +1,7 @@
 /* Files on their way, in a folder that somebody else renames, replaces by a link, or takes away at the worst moment. */
 #include "unit/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -178,6 +179,41 @@ TEST(a_crash_between_link_and_unlink_leaves_one_name)
     assert_true(holds(target, "message") && !exists(temporary));
 }
 
+static const char *seen_at_sync; /* looked for when something is synced */
+static bool was_there;
+static int sync_fails; /* with this errno */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int
+__wrap_fsync(int fd)
+{
+    if (seen_at_sync != NULL)
+        was_there = exists(seen_at_sync);
+    errno = sync_fails;
+    return sync_fails != 0 ? -1 : __real_fsync(fd);
+}
+
+/* Else a power failure could take back the move of a message that nobody looks for any more. */
+TEST(what_a_crash_left_is_done_once_its_move_is_on_the_disk)
+{
+    char temporary[PATH_MAX], target[PATH_MAX];
+    absolute(temporary, "d/.gage-1");
+    absolute(target, "d/out");
+    make_file(temporary, "message");
+    seen_at_sync = target;
+    was_there = false;
+    sync_fails = EIO;
+    assert_false(place_finish(NULL, temporary, target)); /* moved here */
+    assert_true(was_there && holds(target, "message"));
+    assert_false(place_finish(NULL, temporary, target)); /* moved by another, who may not have synced yet */
+    sync_fails = 0;
+    was_there = false;
+    assert_true(place_finish(NULL, temporary, target));
+    assert_true(was_there);
+    seen_at_sync = NULL;
+}
+
 #define WITH_FOLDER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_MAIN(WITH_FOLDER(a_folder_swapped_for_a_link_moves_nothing_elsewhere),
           WITH_FOLDER(one_kept_for_a_crash_goes_to_its_folder_too),
@@ -187,4 +223,5 @@ TEST_MAIN(WITH_FOLDER(a_folder_swapped_for_a_link_moves_nothing_elsewhere),
           WITH_FOLDER(a_message_whose_folder_is_away_is_finished_when_it_is_back),
           WITH_FOLDER(what_is_not_our_file_is_not_put_in_place),
           WITH_FOLDER(paths_of_two_folders_are_no_record_of_ours),
-          WITH_FOLDER(a_crash_between_link_and_unlink_leaves_one_name))
+          WITH_FOLDER(a_crash_between_link_and_unlink_leaves_one_name),
+          WITH_FOLDER(what_a_crash_left_is_done_once_its_move_is_on_the_disk))
