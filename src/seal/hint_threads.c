@@ -14,10 +14,16 @@
 struct search {
     const uint8_t *keys, *nonce, *hint;
     size_t count;
-    atomic_size_t next; /* the first key that nobody has taken */
-    pthread_mutex_t lock;
+    atomic_size_t next;   /* the first key that nobody has taken */
+    pthread_mutex_t lock; /* of what follows, and of the helpers' `ended` */
     size_t *found, matches;
     cpu_set_t processors; /* that this process may use */
+};
+
+struct helper {
+    struct search *search;
+    pthread_t thread;
+    bool ended;
 };
 
 static void
@@ -49,9 +55,14 @@ search_shares(void *argument)
 static void *
 help(void *argument)
 {
-    struct search *s = argument;
+    struct helper *helper = argument;
+    struct search *s = helper->search;
     sched_setaffinity(0, sizeof s->processors, &s->processors);
-    return search_shares(s);
+    search_shares(s);
+    pthread_mutex_lock(&s->lock);
+    helper->ended = true;
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
 }
 
 /* Threads that would help: none on a single processor. */
@@ -77,7 +88,7 @@ next_processor(const struct search *s, int from)
 
 /* Returns how many were started. The program's signals are for its own threads. */
 static size_t
-start_helpers(struct search *s, pthread_t *helpers, size_t wanted)
+start_helpers(struct search *s, struct helper *helpers, size_t wanted)
 {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -93,7 +104,8 @@ start_helpers(struct search *s, pthread_t *helpers, size_t wanted)
         CPU_ZERO(&one);
         CPU_SET((size_t)processor, &one);
         pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
-        if (pthread_create(&helpers[n], &attributes, help, s) != 0)
+        helpers[n] = (struct helper){.search = s};
+        if (pthread_create(&helpers[n].thread, &attributes, help, &helpers[n]) != 0)
             break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -101,14 +113,17 @@ start_helpers(struct search *s, pthread_t *helpers, size_t wanted)
     return n;
 }
 
-/* One that has not begun yet may now begin here. */
+/* One that has not begun yet may now begin here. Of a thread that has ended the C library's call would set the caller's own processors. */
 static void
-join_helpers(struct search *s, const pthread_t *helpers, size_t n)
+join_helpers(struct search *s, const struct helper *helpers, size_t n)
 {
+    pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < n; i++)
-        pthread_setaffinity_np(helpers[i], sizeof s->processors, &s->processors);
+        if (!helpers[i].ended)
+            pthread_setaffinity_np(helpers[i].thread, sizeof s->processors, &s->processors);
+    pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < n; i++)
-        pthread_join(helpers[i], NULL);
+        pthread_join(helpers[i].thread, NULL);
 }
 
 size_t
@@ -116,7 +131,7 @@ hint_search_threads(const uint8_t *keys, size_t count, const uint8_t nonce[SEAL_
                     const uint8_t hint[HINT_LEN], size_t found[HINT_MATCHES_MAX])
 {
     struct search s = {.keys = keys, .nonce = nonce, .hint = hint, .count = count, .found = found};
-    pthread_t helpers[HELPERS_MAX];
+    struct helper helpers[HELPERS_MAX];
     size_t wanted = helpers_for(&s);
     if (wanted == 0)
         return hint_search(keys, count, nonce, hint, found, HINT_MATCHES_MAX);

@@ -1,6 +1,9 @@
 #include "unit/test.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -127,7 +130,42 @@ TEST(threads_tell_of_every_match)
     free(keys);
 }
 
+static bool watched;
+
+/* Gives a helper time to end where it could, and one processor instead of all: of an ended one the caller would get it. */
+int __real_pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *processors);
+int __wrap_pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *processors);
+int
+__wrap_pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *processors)
+{
+    cpu_set_t one;
+    size_t first = 0;
+    if (!watched)
+        return __real_pthread_setaffinity_np(thread, size, processors);
+    usleep(20000);
+    while (!CPU_ISSET(first, processors))
+        first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    return __real_pthread_setaffinity_np(thread, sizeof one, &one);
+}
+
+TEST(threads_leave_the_caller_the_processors_it_had)
+{
+    uint8_t nonce[SEAL_NONCE_LEN] = {3}, none[HINT_LEN] = {0}, *keys = many_keys();
+    size_t found[HINT_MATCHES_MAX];
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    watched = true;
+    assert_int_equal(hint_search_threads(keys, MANY, nonce, none, found), 0);
+    watched = false;
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+    free(keys);
+}
+
 TEST_MAIN(CASE(equals_openssl_for_random_keys_and_nonces),
           CASE(finds_the_key_whose_hint_openssl_made_wherever_it_stands_among_any_number),
           CASE(does_not_take_half_a_hint_for_the_whole), CASE(tells_of_more_matches_than_there_is_room_for),
-          CASE(threads_find_the_key_wherever_it_stands_among_many), CASE(threads_tell_of_every_match))
+          CASE(threads_find_the_key_wherever_it_stands_among_many), CASE(threads_tell_of_every_match),
+          CASE(threads_leave_the_caller_the_processors_it_had))
