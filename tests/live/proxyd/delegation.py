@@ -11,7 +11,6 @@ import unittest
 import gssapi
 from daemon import ACCEPTOR, HERE, Daemon, Wire
 from gssx import BOTH, CONTINUE, FAILURE, INITIATE, KRB5, UNAUTHORIZED, call, good, option, service, user
-from kernel import WRAPPER
 from realm import REALM
 from realm_ldap import LdapRealm
 
@@ -113,7 +112,7 @@ class Delegation(unittest.TestCase):
         for name, text in (("passwd", f"root:x:0:0::/:/bin/sh\nbob:x:{BOB}:{BOB}::/:/bin/sh\n"), ("group", f"root:x:0:\nbob:x:{BOB}:\n")):
             with open(daemon.path(name), "w") as f:
                 f.write(text)
-        daemon.env.update(LD_PRELOAD=WRAPPER, NSS_WRAPPER_PASSWD=daemon.path("passwd"), NSS_WRAPPER_GROUP=daemon.path("group"))
+        daemon.wrap_accounts()
 
     def restart_with_accounts(self, daemon):
         daemon.stop()

@@ -13,7 +13,6 @@ import gssapi
 from daemon import ACCEPTOR, PLUGIN, PROGRAM, Daemon, Wire, wait_for
 from gssx import (ACCEPT, BOTH, COMPLETE, CONTINUE, DEFECTIVE_CRED, INITIATE, KRB5, NO_CONTEXT, SPNEGO, UNAUTHORIZED, call, good, option, service,
                   user)
-from kernel import WRAPPER
 from realm import REALM, Realm
 
 ANY = """[service/any]
@@ -195,7 +194,7 @@ class Hostile(unittest.TestCase):
             for name, form in (("passwd", "{n}:x:{u}:{u}::/:/bin/sh\n"), ("group", "{n}:x:{u}:\n")):
                 with open(daemon.path(name), "w") as f:
                     f.writelines(form.format(n=n, u=u) for u, n in [(0, "root"), *people.items()])
-            daemon.env.update(LD_PRELOAD=WRAPPER, NSS_WRAPPER_PASSWD=daemon.path("passwd"), NSS_WRAPPER_GROUP=daemon.path("group"))
+            daemon.wrap_accounts()
             daemon.start()
             source = ("import base64\nfrom daemon import Wire\nfrom gssx import KRB5, good, service\nwire = Wire(sys.argv[1])\n"
                       "for _ in range(20):\n    print(base64.b64encode(good(wire, 'init_sec_context', target=service('host@localhost'), "

@@ -8,9 +8,9 @@ import unittest
 import gssapi
 from daemon import ACCEPTOR, Daemon, Wire, wait_for
 from gssx import COMPLETE, KERNEL_CALL, PROCEDURES, UNAUTHORIZED, call, decode, encode, find, good
+from mounts import BIND, mount, own_mounts
 from realm import REALM, Realm
 
-WRAPPER = "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so"
 NFS = ACCEPTOR.replace("  euid", "  kernel_nfsd = yes\n  trusted = yes\n  machine_uid = host/localhost@" + REALM + ":0\n  euid")
 
 
@@ -25,16 +25,22 @@ class Kernel(unittest.TestCase):
     def tearDownClass(cls):
         cls.realm.stop()
 
-    def accounts(self, daemon_dir, users):
-        """Account files for the daemon: users is {name: (uid, gid, groups)}."""
-        os.makedirs(daemon_dir, exist_ok=True)
-        with open(os.path.join(daemon_dir, "passwd"), "w") as f:
+    def start_with_accounts(self, daemon, users):
+        """Starts the daemon again where the accounts are these alone: users is {name: (uid, gid, groups)}. Files in the place of the
+        system's, which the C library reads in time even where there are very many groups and a sanitizer."""
+        daemon.stop()
+        with open(daemon.path("passwd"), "w") as f:
             f.writelines(f"{n}:x:{uid}:{gid}::/:/bin/sh\n" for n, (uid, gid, _) in users.items())
-        with open(os.path.join(daemon_dir, "group"), "w") as f:
+        with open(daemon.path("group"), "w") as f:
             names = {g: [n for n, (_, _, groups) in users.items() if g in groups] for n in users for g in users[n][2]}
             f.writelines(f"g{g}:x:{g}:{','.join(names[g])}\n" for g in sorted(names))
-        return {"LD_PRELOAD": WRAPPER, "NSS_WRAPPER_PASSWD": os.path.join(daemon_dir, "passwd"),
-                "NSS_WRAPPER_GROUP": os.path.join(daemon_dir, "group")}
+
+        def own_accounts():
+            own_mounts()
+            for name in ("passwd", "group"):
+                mount(daemon.path(name), "/etc/" + name, flags=BIND)
+        daemon.before = own_accounts
+        daemon.start()
 
     def initiator(self, **more):
         context = gssapi.SecurityContext(name=gssapi.Name("host@localhost", gssapi.NameType.hostbased_service), usage="initiate",
@@ -46,9 +52,7 @@ class Kernel(unittest.TestCase):
 
     def test_the_kernels_request_is_answered_to_the_byte(self):
         with Daemon(self.realm, NFS) as daemon:
-            daemon.stop()
-            daemon.env.update(self.accounts(daemon.dir, {"root": (0, 0, []), "alice": (70001, 70000, [70005, 70003])}))
-            daemon.start()
+            self.start_with_accounts(daemon, {"root": (0, 0, []), "alice": (70001, 70000, [70005, 70003])})
             initiator, token = self.initiator()
             arguments = encode(PROCEDURES["accept_sec_context"][1], {"call": KERNEL_CALL, "token": token})
             # As the kernel writes it: no handles, bindings absent, no delegation, no options of the call itself.
@@ -91,9 +95,7 @@ class Kernel(unittest.TestCase):
 
     def test_a_user_without_account_is_minus_one_and_the_status_complete(self):
         with Daemon(self.realm, NFS) as daemon:
-            daemon.stop()
-            daemon.env.update(self.accounts(daemon.dir, {"root": (0, 0, [])}))
-            daemon.start()
+            self.start_with_accounts(daemon, {"root": (0, 0, [])})
             result = self.accept(daemon, self.initiator()[1])
             self.assertEqual(result["status"]["major"], COMPLETE)
             self.assertEqual(find(result["options"], "linux_creds_v1"), [struct.pack("=3i", -1, -1, 0)])
@@ -124,9 +126,7 @@ class Kernel(unittest.TestCase):
     def test_an_account_in_more_groups_than_the_kernel_takes_gets_the_first_ones(self):
         groups = list(range(200000, 200000 + 66000))
         with Daemon(self.realm, NFS) as daemon:
-            daemon.stop()
-            daemon.env.update(self.accounts(daemon.dir, {"root": (0, 0, []), "alice": (70001, 200000, groups)}))
-            daemon.start()
+            self.start_with_accounts(daemon, {"root": (0, 0, []), "alice": (70001, 200000, groups)})
             value = find(self.accept(daemon, self.initiator()[1])["options"], "linux_creds_v1")[0]
             uid, gid, count = struct.unpack("=3i", value[:12])
             self.assertEqual((uid, gid, count, len(value)), (70001, 200000, 65536, 12 + 4 * 65536))
@@ -135,9 +135,7 @@ class Kernel(unittest.TestCase):
     def test_65500_groups_arrive_over_short_writes(self):
         groups = list(range(100000, 165500))
         with Daemon(self.realm, NFS) as daemon:
-            daemon.stop()
-            daemon.env.update(self.accounts(daemon.dir, {"root": (0, 0, []), "alice": (70001, 100000, groups)}))
-            daemon.start()
+            self.start_with_accounts(daemon, {"root": (0, 0, []), "alice": (70001, 100000, groups)})
             with Wire(daemon.socket) as wire:
                 number, arg, res = PROCEDURES["accept_sec_context"]
                 wire.socket.setsockopt(1, 8, 4096)

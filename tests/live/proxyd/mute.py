@@ -9,7 +9,6 @@ import gssapi
 from daemon import ACCEPTOR, PACKAGED, Daemon, Wire, wait_for
 from gssx import ACCEPT, COMPLETE, FAILURE, INITIATE, KERNEL_CALL, KRB5, PROCEDURES, call, encode, good, user
 from realm import REALM, Realm
-from kernel import WRAPPER
 
 PLAIN = """[service/plain]
   mechs = krb5
@@ -124,7 +123,7 @@ class Mute(unittest.TestCase):
                 f.write("root:x:0:0::/:/bin/sh\nalice:x:70001:70001::/:/bin/sh\n")
             with open(daemon.path("group"), "w") as f:
                 f.write("root:x:0:\n")
-            daemon.env.update(LD_PRELOAD=WRAPPER, NSS_WRAPPER_PASSWD=passwd, NSS_WRAPPER_GROUP=daemon.path("group"))
+            daemon.wrap_accounts()
             daemon.wait = True
             if os.path.exists(daemon.socket):
                 os.unlink(daemon.socket)
