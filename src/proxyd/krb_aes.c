@@ -361,10 +361,12 @@ encrypt(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *state, c
     return good;
 }
 
-/* Whether it is the right checksum; false also where libk5crypto is to say. */
+/* Whether it is the right checksum; false also where libk5crypto is to say. `key` is NULL where the checksum takes none. */
 static bool
 verify(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *data, const krb5_checksum *checksum)
 {
+    if (key == NULL)
+        return false;
     const krb5_cksumtype type =
         key->enctype == ENCTYPE_AES256_CTS_HMAC_SHA1_96 ? CKSUMTYPE_HMAC_SHA1_96_AES256 : CKSUMTYPE_HMAC_SHA1_96_AES128;
     uint8_t tag[20];

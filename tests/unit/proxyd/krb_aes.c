@@ -180,6 +180,46 @@ TEST(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them)
     krb5_free_context(context);
 }
 
+TEST(a_checksum_without_a_key_goes_to_libk5crypto)
+{
+    begin();
+    uint8_t text[300] = "text";
+    krb5_checksum sum;
+    krb5_boolean valid = 0;
+    krb5_data data = data_of(text, sizeof text);
+    assert_int_equal(krb5_c_make_checksum(context, CKSUMTYPE_NIST_SHA, NULL, 0, &data, &sum), 0);
+    assert_int_equal(krb5_c_verify_checksum(context, NULL, 0, &data, &sum, &valid), 0);
+    assert_true(valid);
+    text[0] ^= 1;
+    assert_int_equal(krb5_c_verify_checksum(context, NULL, 0, &data, &sum, &valid), 0);
+    assert_false(valid);
+    krb5_free_checksum_contents(context, &sum);
+    krb5_free_context(context);
+}
+
+TEST(a_message_may_be_opened_and_sealed_where_it_lies)
+{
+    begin();
+    uint8_t text[100], place[128];
+    for (size_t t = 0; t < 2; t++) {
+        krb5_key key = new_key(types[t]);
+        for (size_t n = 0; n < sizeof text; n++) {
+            assert_true(gage_ok(rng_fill(&gage_system_rng, text, sizeof text)));
+            memcpy(place, text, n);
+            krb5_data plain = data_of(place, n), result = data_of(place, sizeof place);
+            krb5_enc_data enc = {.ciphertext = data_of(place, sizeof place)};
+            uint64_t before = krb_aes_count();
+            assert_int_equal(krb5_k_encrypt(context, key, 2, NULL, &plain, &enc), 0);
+            assert_int_equal(krb5_k_decrypt(context, key, 2, NULL, &enc, &result), 0);
+            assert_int_equal(krb_aes_count() - before, 2);
+            assert_int_equal(result.length, n);
+            assert_memory_equal(place, text, n);
+        }
+        krb5_k_free_key(context, key);
+    }
+    krb5_free_context(context);
+}
+
 TEST(keys_that_nobody_used_lately_are_wiped_and_made_again)
 {
     begin();
@@ -226,5 +266,6 @@ TEST_MAIN(CASE(the_libraries_calls_come_here), CASE(each_reads_what_the_other_wr
           CASE(many_keys_and_usages_do_not_mix),
           CASE(every_flipped_byte_and_every_wrong_key_usage_room_and_length_is_refused_as_libk5crypto_does),
           CASE(checksums_are_told_right_from_wrong_as_libk5crypto_makes_them),
+          CASE(a_checksum_without_a_key_goes_to_libk5crypto), CASE(a_message_may_be_opened_and_sealed_where_it_lies),
           CASE(keys_that_nobody_used_lately_are_wiped_and_made_again),
           CASE(other_types_and_cipher_states_go_to_libk5crypto))
