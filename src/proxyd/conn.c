@@ -24,6 +24,7 @@
 #define OUT_MAX (16u << 20)  /* unread replies of one connection; past it the connection is closed */
 #define OUT_PAUSE (1u << 20) /* unread replies past which it is not read */
 #define AHEAD 16384          /* bytes read at once where a record may begin */
+#define READS_MAX 8 /* of one event: who always has more to say, even empty fragments, takes turns with the others */
 #define BODY_WAIT_NS 20000 /* for a body whose header came alone: the packaged plugin writes them one after the other */
 
 void
@@ -331,16 +332,18 @@ read_body(struct conn *c)
     return arrival;
 }
 
-/* Counts what the record begun will hold. */
+/* Counts what the record begun will hold; of one whose last fragment has not begun, the most it may. */
 static void
 count_claim(struct conn *c)
 {
     int64_t claim = (int64_t)(c->in.body.n + c->in.remaining);
-    __atomic_add_fetch(&c->account->bytes, claim - c->claimed, __ATOMIC_RELAXED);
+    if (claim > 0 && !c->in.last)
+        claim = RECORD_MAX;
+    __atomic_add_fetch(&c->account->bytes, claim - c->claimed, __ATOMIC_SEQ_CST);
     c->claimed = claim;
 }
 
-/* Reads until a record is whole or the socket is empty. False where the connection is finished. */
+/* Reads until a record is whole, the socket is empty, or others may want a turn. False where the connection is finished. */
 static bool
 fill(struct conn *c)
 {
@@ -350,7 +353,7 @@ fill(struct conn *c)
             return false;
         buf_drop(&c->rest, used);
     }
-    while (!c->in.complete) {
+    for (int reads = 0; !c->in.complete && reads < READS_MAX; reads++) {
         enum arrival arrival = c->in.remaining == 0 ? read_ahead(c) : read_body(c);
         if (arrival == ENDED)
             return false;

@@ -127,6 +127,21 @@ class Limits(unittest.TestCase):
             last.socket.sendall(bytes(1000000 - last.written))
             self.assertEqual(last.receive()[:12], struct.pack(">3I", 0, 1, 1), "zeros are a call of no RPC version: denied")
 
+    def test_records_in_many_fragments_count_as_the_longest_there_may_be(self):
+        """A byte of each of twenty records, and only then the fragment that claims the rest."""
+        with Daemon(self.realm, ANY, settings="max_bytes_per_uid = 2000000\n") as daemon:
+            wires = [Wire(daemon.socket) for _ in range(20)]
+            for wire in wires:
+                wire.socket.sendall(struct.pack(">I", 1) + b"x")
+            self.assertTrue(self.served(daemon, OTHER), "after them")
+            for wire in wires:
+                wire.socket.sendall(struct.pack(">I", 0x80000000 | 1000000))
+                wire.socket.setblocking(False)
+                wire.written = 0
+            wait_for(lambda: self.taken(wires) >= 2 * 600000, "two records read")
+            self.assertTrue(self.served(daemon, OTHER))
+            self.assertLessEqual(self.taken(wires), 4 * 600000)
+
     def test_half_a_record_ends_with_the_idle_time_out_though_its_sender_drips(self):
         with Daemon(self.realm, ANY, settings="idle_timeout = 2s\n") as daemon:
             wire = self.begin_record(daemon, 1000, 1)
