@@ -157,7 +157,7 @@ enum gage_http_purpose {
     GAGE_HTTP_CREATE = 1, /* POST /v1/m */
     GAGE_HTTP_PREVIEW,    /* GET  /v1/m/{id}: what the relay says; binds nothing */
     GAGE_HTTP_READ,       /* POST /v1/m/{id}: the receiver's first one claims the mailbox */
-    GAGE_HTTP_PUT,        /* PUT  /v1/m/{id} */
+    GAGE_HTTP_PUT,        /* PUT  /v1/m/{id}; may wait as a read does */
     GAGE_HTTP_DELETE      /* DELETE /v1/m/{id} */
 };
 

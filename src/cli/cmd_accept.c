@@ -52,7 +52,9 @@ begin(const struct accept_options *o, const settings *s, invitation i, struct dr
     r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0);
     TRY(set_output(o, r, err));
     TRY(relay_trust_note(&o->relay_options, s, gage_invitation_url(i), gage_invitation_pin(i), r, err));
-    TRY(gage_transfer_receive(i, &(struct gage_receive_options){0}, NULL, clock_now(), &d->transfer, err));
+    d->no_preview = o->yes && !o->json && !terminal_can_ask();
+    TRY(gage_transfer_receive(i, &(struct gage_receive_options){.no_preview = d->no_preview}, NULL, clock_now(),
+                              &d->transfer, err));
     return drive_exec(d, o->exec, err);
 }
 

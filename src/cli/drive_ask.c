@@ -12,10 +12,13 @@ may_ask(const struct drive *d)
     return !d->no_questions && terminal_can_ask();
 }
 
-/* What the relay says is shown even where the answer is given already: it may be the reason to stop. */
+/* What the relay says is shown even where the answer is given already, if there is somebody to see it: it may be the reason to stop. */
 static gage_rc
 ask_claim(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err)
 {
+    *yes = (d->record->flags & RECORD_YES) != 0;
+    if (*yes && d->no_preview)
+        return GAGE_DONE;
     REQUIRE(d->answered_once || d->first_try == 0, err, GAGE_E_UNAVAILABLE,
             "%.150s; nothing was claimed, the link stays good: try again later", d->trouble);
     TRY(report_event(
@@ -26,7 +29,6 @@ ask_claim(const struct drive *d, const struct gage_ask *ask, bool *yes, struct g
     say("    %s", ask->title[0] != '\0' ? ask->title : "(no title)");
     if (ask->description[0] != '\0')
         say("    %s", ask->description);
-    *yes = (d->record->flags & RECORD_YES) != 0;
     if (*yes)
         return GAGE_DONE;
     REQUIRE(may_ask(d), err, GAGE_E_USAGE,

@@ -73,6 +73,14 @@ give_read(gage_transfer *t, uint32_t wait, struct gage_action *action)
     give_http(t, action);
 }
 
+/* Not beyond the expiry, which ends no wait at the relay; what comes after it is asked for second by second. */
+static uint32_t
+longest_wait(const gage_transfer *t)
+{
+    int64_t until = t->heal_at > 0 ? t->heal_at : waits_until(t) + 1, left = until > t->now ? until - t->now : 1;
+    return (uint32_t)(left < WAIT_SECONDS ? left : WAIT_SECONDS);
+}
+
 gage_rc
 next_await(gage_transfer *t, struct gage_action *action, struct gage_err *err)
 {
@@ -87,11 +95,8 @@ next_await(gage_transfer *t, struct gage_action *action, struct gage_err *err)
         t->look = true; /* the peer may have written meanwhile, and not every relay has If-Match */
         return GAGE_DONE;
     }
-    /* Not beyond the expiry, which ends no wait at the relay; what comes after it is asked for second by second. */
-    int64_t until = t->heal_at > 0 ? t->heal_at : waits_until(t) + 1, left = until > t->now ? until - t->now : 1;
     bool at_once = t->look || t->cancelling || t->version == 0;
-    uint32_t wait = at_once ? 0 : (uint32_t)(left < WAIT_SECONDS ? left : WAIT_SECONDS);
-    give_read(t, wait, action);
+    give_read(t, at_once ? 0 : longest_wait(t), action);
     return GAGE_DONE;
 }
 
@@ -108,8 +113,11 @@ next_put(gage_transfer *t, struct gage_action *action, struct gage_err *err)
         give_read(t, 0, action);
         return GAGE_DONE;
     }
-    TRY(relay_make_put(&t->request, t->url, t->claim, t->request_id, t->version, envelope_type(t->secret.n),
+    /* Where nobody is to be asked first, what the peer says to this is read with the same request. */
+    uint32_t wait = t->ending || t->cancelling || sender_asks_digits(t) ? 0 : longest_wait(t);
+    TRY(relay_make_put(&t->request, t->url, t->claim, t->request_id, t->version, wait, envelope_type(t->secret.n),
                        gage_buf_slice(&t->payload), err));
+    t->asked_to_wait = t->request.http.wait > 0;
     give_http(t, action);
     return GAGE_DONE;
 }
@@ -119,7 +127,8 @@ next_delete(gage_transfer *t, struct gage_action *action, struct gage_err *err)
 {
     if (not_yet(t, action))
         return GAGE_DONE;
-    relay_make_delete(&t->request, t->url, t->claim, t->request_id);
+    bool later = t->reason == GAGE_REASON_COMPLETED; /* nobody needs it gone */
+    relay_make_delete(&t->request, t->url, t->claim, t->request_id, later);
     give_http(t, action);
     return GAGE_DONE;
 }
@@ -169,35 +178,6 @@ gage_transfer_http_failed(gage_transfer *t, int64_t now, const char *why, struct
     t->now = now;
     try_later(t, 0, why);
     return GAGE_DONE;
-}
-
-static void
-relay_said_no(gage_transfer *t, const struct gage_http_response *response)
-{
-    char detail[RELAY_TEXT_MAX + 1], sentence[SENTENCE_MAX];
-    relay_read_problem(response->body, detail);
-    snprintf(sentence, sizeof sentence, "the relay answered %d%s%s%s", response->status, detail[0] != '\0' ? ": " : "",
-             detail, response->status == 404 ? " (is this the address of a relay?)" : "");
-    stop(t, GAGE_REASON_RELAY, sentence);
-}
-
-static void
-too_large(gage_transfer *t, const struct gage_http_response *response)
-{
-    char sentence[SENTENCE_MAX];
-    uint64_t limit = relay_payload_limit(response);
-    size_t needed = gage_transfer_payload_size(t);
-    if (limit > 0)
-        snprintf(sentence, sizeof sentence,
-                 "too large for this relay: the sealed content takes %zu bytes, the relay takes %llu (gage connect has "
-                 "no such limit)",
-                 needed, (unsigned long long)limit);
-    else
-        snprintf(
-            sentence, sizeof sentence,
-            "too large for this relay: it refused the %zu bytes of the sealed content (gage connect has no such limit)",
-            needed);
-    stop(t, GAGE_REASON_TOO_LARGE, sentence);
 }
 
 /* The relay says when the mailbox ends. It may have shortened what was asked for; it cannot make anybody wait longer. */
@@ -401,6 +381,16 @@ read_slot(gage_transfer *t, const struct gage_http_response *response, struct ga
     return rc;
 }
 
+/* Our payload is in the mailbox, and perhaps the peer's answer to it in the relay's. */
+static gage_rc
+written(gage_transfer *t, const struct gage_http_response *response, struct gage_err *err)
+{
+    t->version = relay_version(response);
+    confirm_put(t);
+    bool answered = t->asked_to_wait && t->phase == PHASE_AWAIT && relay_brings_payload(response->body);
+    return answered ? read_slot(t, response, err) : GAGE_DONE;
+}
+
 static void
 previewed(gage_transfer *t, const struct gage_http_response *response)
 {
@@ -435,9 +425,7 @@ succeeded(gage_transfer *t, const struct gage_http_response *response, struct ga
     case GAGE_HTTP_READ:
         return read_slot(t, response, err);
     case GAGE_HTTP_PUT:
-        t->version = relay_version(response);
-        confirm_put(t);
-        return GAGE_DONE;
+        return written(t, response, err);
     default:
         end_deletion(t);
         return GAGE_DONE;

@@ -110,12 +110,10 @@ relay_make_preview(struct relay_request *request, const char *url)
     add_header(request, "Accept", "text/html");
 }
 
-void
-relay_make_read(struct relay_request *request, const char *url, const uint8_t *claim, uint64_t version, uint32_t wait)
+/* For something above the version. */
+static void
+add_wait(struct relay_request *request, uint64_t version, uint32_t wait)
 {
-    begin(request, GAGE_HTTP_READ, "POST", url);
-    add_claim(request, claim);
-    request->http.answer_max = GAGE_TRANSFER_ANSWER_MAX;
     if (version == 0 || wait == 0)
         return;
     snprintf(request->number[0], sizeof request->number[0], "%llu", (unsigned long long)version);
@@ -125,17 +123,28 @@ relay_make_read(struct relay_request *request, const char *url, const uint8_t *c
     request->http.wait = wait;
 }
 
+void
+relay_make_read(struct relay_request *request, const char *url, const uint8_t *claim, uint64_t version, uint32_t wait)
+{
+    begin(request, GAGE_HTTP_READ, "POST", url);
+    add_claim(request, claim);
+    request->http.answer_max = GAGE_TRANSFER_ANSWER_MAX;
+    add_wait(request, version, wait);
+}
+
 gage_rc
 relay_make_put(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id,
-               uint64_t version, const char *type, gage_slice envelope, struct gage_err *err)
+               uint64_t version, uint32_t wait, const char *type, gage_slice envelope, struct gage_err *err)
 {
     begin(request, GAGE_HTTP_PUT, "PUT", url);
+    request->http.answer_max = GAGE_TRANSFER_ANSWER_MAX;
     add_claim(request, claim);
     add_id(request, id);
     if (version != 0) {
-        snprintf(request->number[0], sizeof request->number[0], "\"%llu\"", (unsigned long long)version);
-        add_header(request, "If-Match", request->number[0]);
+        snprintf(request->number[2], sizeof request->number[2], "\"%llu\"", (unsigned long long)version);
+        add_header(request, "If-Match", request->number[2]);
     }
+    add_wait(request, version, wait);
     put_u8(&request->body, '{');
     put_payload(&request->body, type, envelope);
     put_u8(&request->body, '}');
@@ -143,11 +152,13 @@ relay_make_put(struct relay_request *request, const char *url, const uint8_t *cl
 }
 
 void
-relay_make_delete(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id)
+relay_make_delete(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id, bool later)
 {
     begin(request, GAGE_HTTP_DELETE, "DELETE", url);
     add_claim(request, claim);
     add_id(request, id);
+    if (later)
+        add_header(request, "Prefer", "respond-async");
 }
 
 /* ---- answers' headers ---- */
@@ -291,6 +302,13 @@ relay_read_content(gage_slice body, struct relay_content *out, struct gage_err *
     out->expires = time_member(&object, "expiration");
     out->version = gage_ok(json_read_integer(json_get(&object, "version"), &version)) ? (uint64_t)version : 0;
     return GAGE_DONE;
+}
+
+bool
+relay_brings_payload(gage_slice body)
+{
+    struct json_object object;
+    return gage_ok(json_parse_object(body, &object, NULL)) && json_get(&object, "payload").type == JSON_OBJECT;
 }
 
 void

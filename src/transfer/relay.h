@@ -12,7 +12,7 @@
 struct relay_request {
     struct gage_http_header headers[RELAY_HEADERS_MAX];
     size_t header_count;
-    char claim[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1], number[2][32];
+    char claim[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1], number[3][32];
     char url[GAGE_TRANSFER_URL_MAX + 16];
     gage_buf body;
     struct gage_http_request http;
@@ -34,10 +34,13 @@ void relay_make_preview(struct relay_request *request, const char *url);
 /* version 0: the answer at once; else wait up to `wait` seconds for a newer one (A20). */
 void relay_make_read(struct relay_request *request, const char *url, const uint8_t *claim, uint64_t version,
                      uint32_t wait);
-/* version 0: unconditional; else If-Match (A21). */
+/* version 0: unconditional; else If-Match (A21), and a relay of ours may wait up to `wait` seconds for what the peer writes next, and
+ * answer with that. */
 gage_rc relay_make_put(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id,
-                       uint64_t version, const char *type, gage_slice envelope, struct gage_err *err);
-void relay_make_delete(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id);
+                       uint64_t version, uint32_t wait, const char *type, gage_slice envelope, struct gage_err *err);
+/* `later`: the relay may answer before it has deleted. */
+void relay_make_delete(struct relay_request *request, const char *url, const uint8_t *claim, const uint8_t *id,
+                       bool later);
 
 /* The header's value, "" if the answer has none. */
 const char *relay_header(const struct gage_http_response *response, const char *name);
@@ -63,6 +66,8 @@ struct relay_content {
     uint64_t version; /* of the body's `version`, 0: not told */
 };
 gage_rc relay_read_content(gage_slice body, struct relay_content *out, struct gage_err *err);
+/* Whether the answer to PUT brings what an answer to READ would. */
+bool relay_brings_payload(gage_slice body);
 
 /* The preview page: its OpenGraph title and description, printable, cut to size; "" where it has none. Never fails: whatever it
  * is, it is the relay's word only. */

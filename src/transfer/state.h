@@ -133,6 +133,9 @@ void finish(gage_transfer *t, enum gage_outcome outcome, enum gage_reason reason
 void stop(gage_transfer *t, enum gage_reason reason, const char *detail);
 /* stop, with the code and sentence of *err; memory and internal failures are handed on instead. */
 gage_rc stop_for(gage_transfer *t, enum gage_reason reason, gage_rc rc, const struct gage_err *err);
+/* stop for an answer of the relay: in its own words; because the content is too large for it. */
+void relay_said_no(gage_transfer *t, const struct gage_http_response *response);
+void too_large(gage_transfer *t, const struct gage_http_response *response);
 /* The outcome is known; delete the mailbox, then finish. */
 void finish_and_delete(gage_transfer *t, enum gage_outcome outcome, enum gage_reason reason, const char *detail);
 

@@ -129,6 +129,35 @@ stop_for(gage_transfer *t, enum gage_reason reason, gage_rc rc, const struct gag
     return GAGE_DONE;
 }
 
+void
+relay_said_no(gage_transfer *t, const struct gage_http_response *response)
+{
+    char detail[RELAY_TEXT_MAX + 1], sentence[SENTENCE_MAX];
+    relay_read_problem(response->body, detail);
+    snprintf(sentence, sizeof sentence, "the relay answered %d%s%s%s", response->status, detail[0] != '\0' ? ": " : "",
+             detail, response->status == 404 ? " (is this the address of a relay?)" : "");
+    stop(t, GAGE_REASON_RELAY, sentence);
+}
+
+void
+too_large(gage_transfer *t, const struct gage_http_response *response)
+{
+    char sentence[SENTENCE_MAX];
+    uint64_t limit = relay_payload_limit(response);
+    size_t needed = gage_transfer_payload_size(t);
+    if (limit > 0)
+        snprintf(sentence, sizeof sentence,
+                 "too large for this relay: the sealed content takes %zu bytes, the relay takes %llu (gage connect has "
+                 "no such limit)",
+                 needed, (unsigned long long)limit);
+    else
+        snprintf(
+            sentence, sizeof sentence,
+            "too large for this relay: it refused the %zu bytes of the sealed content (gage connect has no such limit)",
+            needed);
+    stop(t, GAGE_REASON_TOO_LARGE, sentence);
+}
+
 /* ---- contexts ---- */
 
 void

@@ -292,6 +292,8 @@ waiting_for(const gage_transfer *t)
     case PHASE_ASK_MISMATCH:
         return "your answer";
     case PHASE_PUT:
+        if (t->live && t->request.http.wait > 0)
+            break; /* what is waited for is the answer to it */
         return t->ending ? "the relay to take the last message" : "the relay to take the message";
     case PHASE_DELETE:
         return "the relay to delete the mailbox";

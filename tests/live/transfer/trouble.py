@@ -269,7 +269,7 @@ class AHostileRelay(unittest.TestCase):
     def test_a_title_it_made_up_is_asked_about_again(self):
         share, link = self.share("--title", "a test key")
         self.lie("the production key")
-        done = self.receiver.run("accept", "--yes", "-", input=link)
+        done = self.receiver.run("accept", "--yes", "--json", "-", input=link)
         self.assertEqual(done.returncode, STATUS["E_MISMATCH"], done.stderr)
         self.assertIn("a test key", done.stderr)
         self.assertEqual(os.listdir(self.receiver.work), [])

@@ -348,6 +348,7 @@ run(struct world *w, uint64_t seed)
     fake_reset(seed);
     fake_now = w->security != NULL ? time(NULL) : fake_now; /* a real mechanism has a clock of its own */
     mailbox_init(&w->box);
+    w->box.brings = chance(50);
     w->box.no_versions = !w->failing_over && chance(20); /* without If-Match two writers may cross */
     w->box.forget_ids = w->lying && chance(10);
     w->content = GAGE_BUF(1000);
