@@ -4,7 +4,7 @@ usage: /usr/bin/python3 bench/relay.py [creates|readers|transfers ...]   GAGE_PR
 
   creates    durable creates a second by 64 clients over HTTPS, and the same with one commit for each (batch_max = 1)
   readers    10,000 waiting TLS readers: resident memory, time from an acknowledged write to its reader's answer, all woken at once
-  transfers  processor time (user and system) of the relay for a whole transfer by clients that let writes wait: 2 TLS connections,
+  transfers  processor time (user and system) of the relay for a whole transfer as gage share and gage accept make it: 2 TLS connections,
              7 requests (create, claim, waiting read, 2 writes that wait, write, delete), 5 commits; one after the other, and 16 at once; and
              of a bare TLS server that syncs as often (bench/bare_relay.c), which tells what this machine takes for TLS and disk alone
 """

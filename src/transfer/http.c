@@ -164,7 +164,7 @@ try_later(gage_transfer *t, int64_t at_least, const char *why)
     copy_printable(t->trouble, sizeof t->trouble, slice_str(why != NULL ? why : "no answer from the relay"));
     note_late(t);
     /* A relay that was away may have gone back, and then never gets beyond the version waited for. */
-    t->look = t->look || t->phase == PHASE_AWAIT;
+    t->look = t->look || t->phase == PHASE_AWAIT || (t->phase == PHASE_PUT && t->asked_to_wait);
     if (t->phase == PHASE_DELETE && t->failures >= 3)
         end_deletion(t);
     if (t->phase == PHASE_PREVIEW && t->failures >= 3)
