@@ -299,6 +299,9 @@ GAGE_API gage_rc gage_transfer_next(gage_transfer *transfer, int64_t now, struct
 
 GAGE_API gage_rc gage_transfer_http_result(gage_transfer *transfer, int64_t now,
                                            const struct gage_http_response *response, struct gage_err *err);
+/* The request has left whole, and no answer is there yet: where the relay may hold it, status tells from now on what is waited for of
+ * the peer. Optional. No effect where no request is under way. */
+GAGE_API void gage_transfer_http_sent(gage_transfer *transfer, int64_t now);
 /* No answer came, or none that can be trusted (connection, TLS, time-out, cut off). It will be tried again after a while.
  * `why` is kept for status, at most one short line without secrets; NULL is fine. */
 GAGE_API gage_rc gage_transfer_http_failed(gage_transfer *transfer, int64_t now, const char *why, struct gage_err *err);

@@ -49,12 +49,12 @@ begin(const struct accept_options *o, const settings *s, invitation i, struct dr
         return drive_exec(d, o->exec, err);
     }
     r->side = RECORD_ACCEPT;
-    r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0);
+    bool unshown = o->yes && !o->json && !terminal_can_ask();
+    r->flags = (o->yes ? RECORD_YES : 0) | (o->force ? RECORD_FORCE : 0) | (unshown ? RECORD_UNSHOWN : 0);
     TRY(set_output(o, r, err));
     TRY(relay_trust_note(&o->relay_options, s, gage_invitation_url(i), gage_invitation_pin(i), r, err));
-    d->no_preview = o->yes && !o->json && !terminal_can_ask();
-    TRY(gage_transfer_receive(i, &(struct gage_receive_options){.no_preview = d->no_preview}, NULL, clock_now(),
-                              &d->transfer, err));
+    TRY(gage_transfer_receive(i, &(struct gage_receive_options){.no_preview = unshown}, NULL, clock_now(), &d->transfer,
+                              err));
     return drive_exec(d, o->exec, err);
 }
 

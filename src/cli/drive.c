@@ -67,6 +67,17 @@ open_http(struct drive *d, struct gage_err *err)
     return http_open(&trust, stop_wanted, d, &d->http, err);
 }
 
+/* A line that cannot be written is found out with the next one. */
+static void
+request_sent(void *context)
+{
+    struct drive *d = context;
+    struct gage_transfer_status status;
+    gage_transfer_http_sent(d->transfer, clock_now());
+    gage_transfer_status(d->transfer, &status);
+    (void)gage_ok(report_waiting(d->record, &status, NULL));
+}
+
 static gage_rc
 call(struct drive *d, const struct gage_http_request *wanted, struct http_response *response, struct gage_err *err)
 {
@@ -76,7 +87,8 @@ call(struct drive *d, const struct gage_http_request *wanted, struct http_respon
                                    .header_count = wanted->header_count,
                                    .body = wanted->body,
                                    .wait_seconds = wanted->wait,
-                                   .answer_max = wanted->answer_max};
+                                   .answer_max = wanted->answer_max,
+                                   .sent = wanted->wait > 0 ? request_sent : NULL};
     gage_rc rc = http_call(d->http, &request, response, err);
     d->sent_anything = d->sent_anything || gage_ok(rc) || !http_never_sent(d->http);
     return rc;

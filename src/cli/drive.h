@@ -24,7 +24,6 @@ struct drive {
     bool detach;               /* sender: stop once the invitation is handed over */
     char new_output[PATH_MAX]; /* receiver, resumed: install there instead, unless the first place has it already */
     bool no_questions;         /* nobody can be asked: several transfers share the terminal */
-    bool no_preview;           /* receiver: the relay was not asked what it says, for nobody would see it */
     bool known;                /* the record is an earlier process's: it stays, whatever happens */
     /* the loop's own */
     bool sent_anything;          /* something may have reached the relay in this process */

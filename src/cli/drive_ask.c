@@ -17,7 +17,7 @@ static gage_rc
 ask_claim(const struct drive *d, const struct gage_ask *ask, bool *yes, struct gage_err *err)
 {
     *yes = (d->record->flags & RECORD_YES) != 0;
-    if (*yes && d->no_preview)
+    if ((d->record->flags & RECORD_UNSHOWN) != 0)
         return GAGE_DONE;
     REQUIRE(d->answered_once || d->first_try == 0, err, GAGE_E_UNAVAILABLE,
             "%.150s; nothing was claimed, the link stays good: try again later", d->trouble);

@@ -22,6 +22,7 @@ struct http {
     bool never_sent;
     bool certificate; /* and not a pin alone */
     bool (*stop)(void *context);
+    void (*sent)(void *context); /* of the request under way; NULL once it was called */
     void *context;
     char message[CURL_ERROR_SIZE];
 };
@@ -132,9 +133,15 @@ on_header(char *line, size_t size, size_t count, void *context)
 }
 
 static int
-on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+on_progress(void *context, curl_off_t size, curl_off_t got, curl_off_t body, curl_off_t sent)
 {
     struct http *http = context;
+    (void)size;
+    (void)got;
+    if (http->sent != NULL && body > 0 && sent >= body) {
+        http->sent(http->context);
+        http->sent = NULL;
+    }
     waiting_tick();
     return http->stop != NULL && http->stop(http->context);
 }
@@ -336,6 +343,7 @@ http_call(struct http *http, const struct http_request *request, struct http_res
     http_response_free(response);
     response->body = GAGE_BUF(request->answer_max > 0 ? request->answer_max : HTTP_BODY_MAX);
     http->message[0] = '\0';
+    http->sent = request->sent;
     REQUIRE(strchr(request->url, '#') == NULL, err, GAGE_E_INTERNAL, "a link's secret must not reach the relay");
     REQUIRE(set_request(http, request, response) && set_headers(http, request, &headers), err, GAGE_E_INTERNAL,
             "libcurl refuses the request");

@@ -25,9 +25,10 @@ struct http_request {
     const char *url; /* https, without fragment */
     const struct gage_http_header *headers;
     size_t header_count;
-    gage_slice body;       /* application/json where not empty */
-    unsigned wait_seconds; /* how long the relay was asked to hold the answer; added to the time-out */
-    size_t answer_max;     /* bytes of the answer's body; 0: HTTP_BODY_MAX */
+    gage_slice body;             /* application/json where not empty */
+    unsigned wait_seconds;       /* how long the relay was asked to hold the answer; added to the time-out */
+    size_t answer_max;           /* bytes of the answer's body; 0: HTTP_BODY_MAX */
+    void (*sent)(void *context); /* called once when the body has left, with the context of `stop`; NULL: nobody asks */
 };
 
 #define HTTP_HEADERS_KEPT 12

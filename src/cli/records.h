@@ -22,6 +22,7 @@ enum record_flag {
     RECORD_OUTPUT = 4,       /* accept: `output` names the file itself, not the folder for it */
     RECORD_PLACED = 8,       /* accept: an install as `output` was begun, and may have been finished */
     RECORD_CERTIFICATE = 16, /* the relay's certificate must be good, too, where there is a pin */
+    RECORD_UNSHOWN = 32      /* accept: the relay was not asked what it says, for nobody would have seen it */
 };
 
 typedef struct record {

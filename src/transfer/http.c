@@ -18,6 +18,7 @@ static void
 give_http(gage_transfer *t, struct gage_action *action)
 {
     t->live = true;
+    t->sent = false;
     t->sent_at = t->now;
     action->kind = GAGE_ACT_HTTP;
     action->http = t->request.http;
@@ -222,7 +223,9 @@ confirm_put(gage_transfer *t)
         make_dirty(t);
         return;
     }
+    int64_t since = t->sent && t->asked_to_wait ? t->since : t->now; /* the answer has been waited for since then */
     set_phase(t, PHASE_AWAIT);
+    t->since = since;
     t->look = t->version == 0;
     if (sender_asks_digits(t)) {
         set_phase(t, PHASE_ASK_DIGITS);

@@ -94,6 +94,7 @@ struct gage_transfer {
     bool live;     /* `request` was given to the caller and not reported on */
     bool look;     /* read at once, not waiting */
     bool asked_to_wait;
+    bool sent;                /* `request` has left whole */
     struct gage_action given; /* the kind last given */
     gage_buf record;
     struct relay_request request;

@@ -158,6 +158,16 @@ took(gage_transfer *t, gage_rc rc)
     return rc;
 }
 
+void
+gage_transfer_http_sent(gage_transfer *t, int64_t now)
+{
+    if (!t->live || t->sent)
+        return;
+    t->sent = true;
+    if (t->phase == PHASE_PUT && t->asked_to_wait)
+        t->since = now;
+}
+
 gage_rc
 gage_transfer_saved(gage_transfer *t, struct gage_err *err)
 {
@@ -292,7 +302,7 @@ waiting_for(const gage_transfer *t)
     case PHASE_ASK_MISMATCH:
         return "your answer";
     case PHASE_PUT:
-        if (t->live && t->request.http.wait > 0)
+        if (t->live && t->sent && t->asked_to_wait)
             break; /* what is waited for is the answer to it */
         return t->ending ? "the relay to take the last message" : "the relay to take the message";
     case PHASE_DELETE:

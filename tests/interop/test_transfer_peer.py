@@ -205,8 +205,10 @@ class Kills(Case):
                 break
         self.assertEqual(points, ["saved", "written", "read", "saved", "written", "read", "ended"])
 
-    def kill(self, process, what):
+    def kill(self, process, what, party, version):
+        """In its wait for `what`, with its own word in the mailbox of the party of the stranger's."""
         self.waits(process, what)
+        self.written(party, version)
         process.send_signal(signal.SIGKILL)
         finish(process)
 
@@ -216,20 +218,23 @@ class Kills(Case):
     def test_our_share_killed_in_each_wait_goes_on(self):
         share, link = self.share("--detach")
         finish(share)
-        receiver = self.receiver(link)
-        outcome = self.beside(receiver)
-        self.kill(self.person.start("resume", "--json"), "the receipt")
+        receiver = self.receiver(link, point=Dies(4))
+        resume = self.person.start("resume", "--json")
+        with self.assertRaises(Killed):
+            receiver.run()
+        self.kill(resume, "the receipt", receiver, 3)
+        outcome = self.beside(Receiver.resume(receiver.path))
         self.assertEqual((outcome()[0], self.resumed()), ("installed", DONE))
 
     def test_our_accept_killed_in_its_wait_goes_on(self):
         sender, link = self.sender()
-        self.kill(self.accept(link), "the sender's answer")
+        self.kill(self.accept(link), "the sender's answer", sender, 2)
         outcome = self.beside(sender)
         self.assertEqual((self.resumed(), outcome()[0]), (INSTALLED, "delivered"))
 
     def test_both_killed_go_on(self):
         sender, link = self.sender(point=Dies(5))
-        self.kill(self.accept(link), "the sender's answer")
+        self.kill(self.accept(link), "the sender's answer", sender, 2)
         with self.assertRaises(Killed):
             sender.run()
         sender = Sender.resume(sender.path)

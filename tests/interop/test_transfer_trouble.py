@@ -41,6 +41,7 @@ class Trouble(Case):
         sender, link = self.sender(**options)
         accept = self.accept(link)
         self.waits(accept, "the sender's answer")
+        self.written(sender, 2)
         return sender, accept
 
     def nothing_received(self):
@@ -264,6 +265,8 @@ class Back(Trouble):
         resume, accept = self.person.start("resume", "--json"), self.accept(link)
         self.waits(resume, "the receipt")
         self.waits(accept, "the sender's answer")
+        self.written(receiver, 3)
+        self.written(sender, 2)
         self.relay.kill()
         for p in self.relay.home.glob("relay.db*"):
             p.write_bytes(kept[p]) if p in kept else p.unlink()
@@ -398,6 +401,7 @@ class Second(Trouble):
         receiver.take(receiver.slot.news())
         receiver.slot.settle(False)
         self.waits(share, "the receipt")
+        self.written(receiver, 3)
         self.forge(receiver, transfer.RECEIVER, 1, 1, {transfer.CONTEXT: b"another token"})
         self.assertEqual(self.ended(share), ("unknown", "E_UNKNOWN_OUTCOME"))
 

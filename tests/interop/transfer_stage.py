@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import uuid
 
@@ -99,6 +100,11 @@ class Case(unittest.TestCase):
             if event["for"] == what:
                 return
         self.fail(f"it never waited for {what}: {finish(process)}")
+
+    def written(self, party, version):
+        """Waits until the mailbox of a party of the stranger's, which is not at it, has that version."""
+        while self.request("POST", party)["version"] < version:
+            time.sleep(0.01)
 
     def request(self, method, party, body=None):
         """One request in the name of a party of the stranger's; the answer's JSON."""

@@ -187,6 +187,10 @@ put(struct mailbox *m, const struct gage_http_request *request, struct mailbox_a
     write_slot(m, request, strcmp(claim, m->claim[0]) == 0);
     if (!m->brings || request_header(request, "Mailbox-After")[0] == '\0')
         return 200;
+    if (m->meanwhile != NULL)
+        m->meanwhile(m->context);
+    if (m->deleted || (strcmp(claim, m->claim[0]) != 0 && strcmp(claim, m->claim[1]) != 0))
+        return 200;
     buf_reset(&a->body);
     return read_slot(m, request, a);
 }

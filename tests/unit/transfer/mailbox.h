@@ -14,7 +14,9 @@ struct mailbox_content {
 
 struct mailbox {
     bool exists, deleted, forget_ids, no_versions;
-    bool brings;                      /* the answer to a write that waits shows the slot */
+    bool brings;                      /* the answer to a write that waits shows the slot as it is after `meanwhile` */
+    void (*meanwhile)(void *context); /* what others do while a write waits; NULL: nothing */
+    void *context;
     char claim[2][UUID_TEXT_LEN + 1]; /* initiator, recipient */
     struct mailbox_content history[MAILBOX_HISTORY];
     size_t writes; /* in history */

@@ -143,6 +143,51 @@ TEST(retry_after_is_waited_for_and_every_passing_refusal_is_tried_again)
     story_free(&s);
 }
 
+static void
+expect_waiting(struct story *s, const char *what, int64_t since)
+{
+    struct gage_transfer_status status;
+    gage_transfer_status(s->party[SENDER].t, &status);
+    assert_string_equal(status.waiting_for, what);
+    assert_int_equal(status.since, since);
+}
+
+TEST(a_write_that_waits_is_told_as_the_peers_once_it_has_left)
+{
+    struct story s = {0};
+    struct gage_action action;
+    start(&s, 2);
+    assert_true(story_to_http(&s, SENDER, GAGE_HTTP_PUT));
+    expect_waiting(&s, "the relay to take the message", fake_now);
+    fake_now += 3;
+    gage_transfer_http_sent(s.party[SENDER].t, fake_now);
+    int64_t left = fake_now;
+    expect_waiting(&s, "the receipt", left);
+    fake_now += 50;
+    story_reply(&s, SENDER, 200, "mailbox-version", "3", "{\"version\":3}");
+    assert_ok(gage_transfer_next(s.party[SENDER].t, fake_now, &action, NULL));
+    expect_waiting(&s, "the receipt", left);
+    story_finish(&s);
+    EXPECT_END(&s, SENDER, DELIVERED, COMPLETED, OK, "");
+    story_free(&s);
+}
+
+TEST(a_write_that_waited_for_nothing_looks_before_it_writes_again)
+{
+    struct story s = {0};
+    start(&s, 2);
+    assert_true(story_to_http(&s, SENDER, GAGE_HTTP_PUT));
+    assert_ok(gage_transfer_http_failed(s.party[SENDER].t, fake_now, "no answer", NULL));
+    expect_waiting(&s, "the relay to take the message", fake_now);
+    assert_true(story_to(&s, SENDER, GAGE_ACT_HTTP));
+    size_t reads = s.box.reads, writes = s.box.writes;
+    story_step(&s, SENDER);
+    assert_true(s.box.reads == reads + 1 && s.box.writes == writes);
+    story_finish(&s);
+    EXPECT_END(&s, SENDER, DELIVERED, COMPLETED, OK, "");
+    story_free(&s);
+}
+
 TEST(a_relay_that_never_answers_is_asked_ever_more_slowly_until_the_time_is_over)
 {
     struct story s = {0};
@@ -412,6 +457,8 @@ TEST_MAIN(CASE(a_wait_whose_end_nobody_told_ends_after_seven_days),
           CASE(a_refusal_for_good_is_told_in_the_relays_words), CASE(a_mailbox_on_another_origin_is_refused),
           CASE(a_repeated_create_that_names_no_mailbox_makes_another),
           CASE(retry_after_is_waited_for_and_every_passing_refusal_is_tried_again),
+          CASE(a_write_that_waits_is_told_as_the_peers_once_it_has_left),
+          CASE(a_write_that_waited_for_nothing_looks_before_it_writes_again),
           CASE(a_relay_that_never_answers_is_asked_ever_more_slowly_until_the_time_is_over),
           CASE(an_answer_to_another_request_is_no_answer), CASE(a_412_means_read_then_decide_again),
           CASE(an_unreadable_answer_to_a_read_is_asked_for_again), CASE(either_side_may_die_after_every_write),

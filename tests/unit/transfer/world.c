@@ -7,6 +7,8 @@
 
 #define STEPS_MAX 20000
 
+unsigned delivered, released, ended, brought;
+
 enum lie { LIE_NONE, LIE_ROLLBACK, LIE_ANY_OLD, LIE_FAILOVER, LIE_GARBAGE, LIE_GONE, LIE_REFLECT, LIE_COUNT };
 
 static uint32_t
@@ -177,7 +179,9 @@ do_http(struct world *w, struct actor *a, const struct gage_http_request *reques
         mailbox_show(&w->box, w->box.shown - 1); /* the copy that took over is one write behind */
         w->box.id_count = 0;
     }
+    a->busy = true;
     mailbox_handle(&w->box, request, &answer);
+    a->busy = false;
     if (chance(6))
         mailbox_handle(&w->box, request, &answer); /* repeated by the network */
     if (chance(4) && !w->never_crash) {
@@ -336,9 +340,23 @@ choose(struct world *w)
 {
     uint32_t i = under(w->second && chance(20) ? 3 : 2);
     struct actor *a = &w->actor[i];
-    if (a->done || (i > 0 && w->invitation == NULL))
+    if (a->done || a->busy || (i > 0 && w->invitation == NULL))
         return NULL;
     return a;
+}
+
+/* While a write waits the others take steps, and may write the answer to it. */
+static void
+others_go_on(void *context)
+{
+    struct world *w = context;
+    size_t writes = w->box.writes;
+    for (uint32_t n = under(24); n > 0; n--) {
+        struct actor *a = choose(w);
+        if (a != NULL)
+            step(w, a);
+    }
+    brought += w->box.writes > writes;
 }
 
 static void
@@ -349,6 +367,8 @@ run(struct world *w, uint64_t seed)
     fake_now = w->security != NULL ? time(NULL) : fake_now; /* a real mechanism has a clock of its own */
     mailbox_init(&w->box);
     w->box.brings = chance(50);
+    w->box.meanwhile = others_go_on;
+    w->box.context = w;
     w->box.no_versions = !w->failing_over && chance(20); /* without If-Match two writers may cross */
     w->box.forget_ids = w->lying && chance(10);
     w->content = GAGE_BUF(1000);
@@ -391,8 +411,6 @@ schedules(unsigned count, struct world shape, void (*after)(const struct world *
         clear(&w);
     }
 }
-
-unsigned delivered, released, ended;
 
 void
 count_outcomes(const struct world *w)

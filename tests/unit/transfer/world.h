@@ -18,6 +18,7 @@ struct actor {
     gage_transfer *t;
     gage_buf record; /* what is durable */
     bool has_record, done, started;
+    bool busy;         /* its request waits at the relay */
     unsigned installs; /* files that appeared */
     uint8_t installed_hash[SHA256_LEN];
     struct gage_result result;
@@ -49,8 +50,8 @@ void schedules(unsigned count, struct world shape, void (*after)(const struct wo
 /* For `after`: M5; who came second is told so, and only the first has it. */
 void demand_delivery(const struct world *w);
 void demand_one(const struct world *w);
-/* Counts how the senders ended. */
-extern unsigned delivered, released, ended;
+/* Counts how the senders ended; in all schedules so far: the answers to a write that brought what another wrote meanwhile. */
+extern unsigned delivered, released, ended, brought;
 void count_outcomes(const struct world *w);
 
 #endif
