@@ -4,9 +4,10 @@ import pathlib
 import re
 import subprocess
 import unittest
+import urllib.request
 
 import stage
-from stage import STATUS, Terminal, events, finish, read_event, read_link, share_and_accept, until
+from stage import STATUS, Person, Relay, Terminal, events, finish, free_port, read_event, read_link, share_and_accept, until
 
 
 class Stage(stage.Stage):
@@ -46,6 +47,17 @@ class Content(Stage):
         self.assertEqual(self.received("folder/a"), b"1")
         self.whole(self.sender.file("a", b"2"), "--output", "folder/b")
         self.assertEqual(self.received("folder/b"), b"2")
+
+    def test_a_transfer_takes_seven_requests(self):
+        """Each write brings back what the other side answers, nobody looks at the preview, and the relay deletes when it likes."""
+        metrics = f"127.0.0.1:{free_port()}"
+        with Relay("--metrics", metrics) as relay, Person(relay) as sender, Person(relay) as receiver:
+            sent, received, _ = share_and_accept(sender, receiver, sender.file("key.pem"))
+            page = urllib.request.urlopen(f"http://{metrics}/metrics").read().decode()
+        self.assertEqual((sent[0], received[0]), (0, 0), f"{sent}\n{received}")
+        answers = re.findall(r'gage_relay_answers_total\{request="(\w+)",status="\dxx"\} ([1-9]\d*)', page)
+        asked = sorted(row for row in answers if row[0] != "health")  # that one the relay asks itself as it starts
+        self.assertEqual(asked, [("create", "1"), ("delete", "1"), ("read", "2"), ("update", "3")])
 
     def test_the_relay_stores_nothing_readable(self):
         content = b"-----BEGIN PRIVATE KEY----- nobody may read this"
