@@ -32,8 +32,11 @@ class Kernel(unittest.TestCase):
         with open(daemon.path("passwd"), "w") as f:
             f.writelines(f"{n}:x:{uid}:{gid}::/:/bin/sh\n" for n, (uid, gid, _) in users.items())
         with open(daemon.path("group"), "w") as f:
-            names = {g: [n for n, (_, _, groups) in users.items() if g in groups] for n in users for g in users[n][2]}
-            f.writelines(f"g{g}:x:{g}:{','.join(names[g])}\n" for g in sorted(names))
+            members = {}
+            for name, (_, _, groups) in users.items():
+                for g in groups:
+                    members.setdefault(g, []).append(name)
+            f.writelines(f"g{g}:x:{g}:{','.join(members[g])}\n" for g in sorted(members))
 
         def own_accounts():
             own_mounts()
