@@ -1,5 +1,5 @@
 /* The program's own fcntl: the dynamic linker resolves libkrb5's calls to it before the C library's (ELF symbol interposition). A thread that
- * has said how long it waits for a lock (lock_patience_ms) waits no longer; everything else goes straight on. */
+ * has said until when it waits for locks (lock_until_ns) waits no longer; everything else goes straight on. */
 #undef _FILE_OFFSET_BITS /* else the header makes this function's name another's */
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,12 +30,11 @@ next_fcntl(void)
 static int
 wait_for_lock(int fd, int command, void *lock)
 {
-    const int64_t until = clock_monotonic_ns() + (int64_t)lock_patience_ms * 1000000;
     struct timespec pause = {.tv_nsec = 250000};
     while (next_fcntl()(fd, command, lock) != 0) {
         if (errno != EAGAIN && errno != EACCES)
             return -1;
-        if (clock_monotonic_ns() >= until) {
+        if (clock_monotonic_ns() >= lock_until_ns) {
             errno = ETIMEDOUT;
             return -1;
         }
@@ -52,7 +51,7 @@ fcntl(int fd, int command, ...)
     va_start(arguments, command);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
-    if (lock_patience_ms > 0 && (command == F_SETLKW || command == F_OFD_SETLKW))
+    if (lock_until_ns != 0 && (command == F_SETLKW || command == F_OFD_SETLKW))
         return wait_for_lock(fd, command == F_SETLKW ? F_SETLK : F_OFD_SETLK, argument);
     return next_fcntl()(fd, command, argument);
 }

@@ -87,11 +87,11 @@ store_now(struct store_job *job)
     gss_key_value_set_desc set = {(OM_uint32)job->store->count,
                                   (gss_key_value_element_desc *)(uintptr_t)job->store->rows};
     OM_uint32 minor, major;
-    lock_patience_ms = USERS_LOCK_MS;
+    lock_until_ns = users_lock_end();
     major = gss_store_cred_into(&minor, job->cred, usage_from_gssx(job->arg->cred_usage),
                                 mech.length > 0 ? &mech : GSS_C_NO_OID, (OM_uint32)job->arg->overwrite_cred,
                                 (OM_uint32)job->arg->default_cred, &set, &job->stored, &job->usage);
-    lock_patience_ms = 0;
+    lock_until_ns = 0;
     job->good = status_set(&job->call->status, major, minor, mech.length > 0 ? &mech : GSS_C_NO_OID);
 }
 

@@ -191,6 +191,8 @@ store_expand(struct call *call, const struct cred_spec *spec, struct cred_store 
 static bool
 copy_failed(struct call *call, const char *key, const char *text, krb5_error_code code)
 {
+    if (code == E2BIG)
+        return status_fail(&call->status, GSS_S_NO_CRED, E2BIG, "%s:%s holds more than is copied", key, text);
     return code == ETIMEDOUT
                ? status_fail(&call->status, GSS_S_NO_CRED, ETIMEDOUT, "%s:%s is locked by another program", key, text)
                : status_fail(&call->status, GSS_S_NO_CRED, code, "%s:%s cannot be read: it is damaged or empty", key,

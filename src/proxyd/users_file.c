@@ -9,13 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-#define KEYS_MAX 512   /* a keytab in memory is searched one by one, as a file is */
-#define PRIMARY_MAX 64 /* characters of a primary cache's name */
+#define KEYS_MAX 512 /* a keytab in memory is searched one by one, as a file is */
+#define TICKETS_MAX 4096
+#define CACHE_MAX (16 << 20) /* bytes of a ticket cache */
+#define PRIMARY_MAX 64       /* characters of a primary cache's name */
 
-_Thread_local int lock_patience_ms;
+_Thread_local int64_t lock_until_ns;
+
+int64_t
+users_lock_end(void)
+{
+    return clock_monotonic_ns() + (int64_t)USERS_LOCK_MS * 1000000;
+}
 
 void
 users_file_close(struct users_file *file)
@@ -251,15 +260,42 @@ name_of(int fd, char name[64])
     snprintf(name, 64, "FILE:/proc/self/fd/%d", fd);
 }
 
+/* Looked at again and again, because its user may make it longer meanwhile. */
+static bool
+is_short(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_size <= CACHE_MAX;
+}
+
 static krb5_error_code
-copy_tickets(krb5_context context, krb5_ccache from, krb5_ccache to)
+copy_each(krb5_context context, int fd, krb5_ccache from, krb5_ccache to)
+{
+    krb5_cc_cursor cursor;
+    krb5_creds ticket;
+    krb5_error_code code = krb5_cc_start_seq_get(context, from, &cursor);
+    if (code != 0)
+        return code;
+    for (int count = 0; code == 0; count++) {
+        code = is_short(fd) ? krb5_cc_next_cred(context, from, &cursor, &ticket) : E2BIG;
+        if (code != 0)
+            break;
+        code = count < TICKETS_MAX ? krb5_cc_store_cred(context, to, &ticket) : E2BIG;
+        krb5_free_cred_contents(context, &ticket);
+    }
+    krb5_cc_end_seq_get(context, from, &cursor);
+    return code == KRB5_CC_END ? 0 : code;
+}
+
+static krb5_error_code
+copy_tickets(krb5_context context, int fd, krb5_ccache from, krb5_ccache to)
 {
     krb5_principal principal = NULL;
-    krb5_error_code code = krb5_cc_get_principal(context, from, &principal);
+    krb5_error_code code = is_short(fd) ? krb5_cc_get_principal(context, from, &principal) : E2BIG;
     if (code == 0)
         code = krb5_cc_initialize(context, to, principal);
     krb5_free_principal(context, principal);
-    return code != 0 ? code : krb5_cc_copy_creds(context, from, to);
+    return code != 0 ? code : copy_each(context, fd, from, to);
 }
 
 krb5_error_code
@@ -272,13 +308,13 @@ users_file_copy_ccache(int fd, const char *name)
     if (fd < 0 || code != 0)
         return code;
     name_of(fd, source);
-    lock_patience_ms = USERS_LOCK_MS;
+    lock_until_ns = users_lock_end();
     code = krb5_cc_resolve(context, source, &from);
     if (code == 0)
         code = krb5_cc_resolve(context, name, &to);
     if (code == 0)
-        code = copy_tickets(context, from, to);
-    lock_patience_ms = 0;
+        code = copy_tickets(context, fd, from, to);
+    lock_until_ns = 0;
     if (from != NULL)
         krb5_cc_close(context, from);
     if (to != NULL)
@@ -331,13 +367,13 @@ users_file_copy_keytab(int fd, const char *name, struct users_keytab *copy)
     if (code != 0 || fd < 0)
         return code;
     name_of(fd, source);
-    lock_patience_ms = USERS_LOCK_MS;
+    lock_until_ns = users_lock_end();
     code = krb5_kt_resolve(copy->context, source, &from);
     if (code == 0) {
         code = keytab_copy(copy->context, from, copy->keytab);
         krb5_kt_close(copy->context, from);
     }
-    lock_patience_ms = 0;
+    lock_until_ns = 0;
     return code;
 }
 

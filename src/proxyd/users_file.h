@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-#define USERS_LOCK_MS 3000 /* how long a lock that somebody else has on such a file is waited for */
+#define USERS_LOCK_MS 3000 /* how long locks that somebody else has on such a file are waited for, together */
 
 enum users_place {
     PLACE_OURS,  /* the path may be used */
@@ -32,7 +32,7 @@ void users_file_close(struct users_file *file);
 gage_rc users_file_open(const char *path, size_t fixed, uid_t uid, bool folder, struct users_file *file,
                         struct gage_err *err);
 
-/* Copies a ticket cache into one in memory of that name; `fd` -1: leaves it empty. */
+/* Copies a ticket cache into one in memory of that name; `fd` -1: leaves it empty. At most 16 MiB and 4096 tickets, else E2BIG. */
 krb5_error_code users_file_copy_ccache(int fd, const char *name);
 /* Copies a keytab into one in memory of that name, which lives as long as *keytab is open; `fd` -1: leaves it empty. Ends with
  * users_keytab_close. */
@@ -46,8 +46,10 @@ void users_keytab_close(struct users_keytab *copy);
 /* Copies the keys of one keytab into another that is empty and in memory; they come out in the same order. At most 512, else E2BIG. */
 krb5_error_code keytab_copy(krb5_context context, krb5_keytab from, krb5_keytab to);
 
-/* While it is not 0, this thread waits at most so many milliseconds for a lock on a file (fcntl F_SETLKW fails with ETIMEDOUT then): the
- * library waits without end, and users can lock their own files. See interpose.c. */
-extern _Thread_local int lock_patience_ms;
+/* While it is not 0, this thread waits until then (clock_monotonic_ns) for locks on files, and no longer (fcntl F_SETLKW fails with ETIMEDOUT
+ * then): the library waits without end, and users can lock their own files, for every ticket in them anew. See interpose.c. */
+extern _Thread_local int64_t lock_until_ns;
+/* USERS_LOCK_MS from now. */
+int64_t users_lock_end(void);
 
 #endif

@@ -2,6 +2,7 @@
  * the process's own uid; what belongs to "another" is asked for with another acting uid. */
 #include "unit/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -184,6 +185,43 @@ TEST(a_folder_that_is_not_there_is_ours_only_where_nobody_else_could_make_it)
     assert_int_equal(file.place, PLACE_EMPTY);
 }
 
+/* Copies the cache folder/cc of so many bytes (0: as it is) into memory. */
+static krb5_error_code
+copy_cache(off_t size)
+{
+    int fd = open(at("cc"), O_RDWR);
+    assert_true(fd >= 0 && (size == 0 || ftruncate(fd, size) == 0));
+    krb5_error_code code = users_file_copy_ccache(fd, "MEMORY:test");
+    assert_int_equal(lock_until_ns, 0);
+    close(fd);
+    return code;
+}
+
+TEST(a_cache_of_more_tickets_or_bytes_than_a_user_needs_is_not_copied)
+{
+    krb5_context context;
+    krb5_ccache cache;
+    krb5_creds ticket = {.ticket = {.length = 1, .data = (char[]){"t"}}};
+    char name[300];
+    assert_int_equal(krb5_init_context(&context), 0);
+    snprintf(name, sizeof name, "FILE:%s", at("cc"));
+    assert_int_equal(krb5_cc_resolve(context, name, &cache), 0);
+    assert_int_equal(krb5_parse_name(context, "user@REALM", &ticket.client), 0);
+    ticket.server = ticket.client;
+    assert_int_equal(krb5_cc_initialize(context, cache, ticket.client), 0);
+    for (int i = 0; i < 4096; i++)
+        assert_int_equal(krb5_cc_store_cred(context, cache, &ticket), 0);
+    assert_int_equal(copy_cache(0), 0);
+    assert_int_equal(krb5_cc_store_cred(context, cache, &ticket), 0);
+    assert_int_equal(copy_cache(0), E2BIG);
+    assert_int_equal(krb5_cc_initialize(context, cache, ticket.client), 0);
+    assert_int_equal(copy_cache(0), 0);
+    assert_int_equal(copy_cache((16 << 20) + 1), E2BIG);
+    krb5_cc_close(context, cache);
+    krb5_free_principal(context, ticket.client);
+    krb5_free_context(context);
+}
+
 #define FILE_CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(FILE_CASE(in_a_folder_of_ours_our_own_file_is_used_by_its_path),
@@ -192,4 +230,5 @@ TEST_MAIN(FILE_CASE(in_a_folder_of_ours_our_own_file_is_used_by_its_path),
           FILE_CASE(in_a_sticky_folder_the_daemons_own_file_is_taken_unless_it_has_a_second_name),
           FILE_CASE(no_link_is_followed_after_the_administrators_words), FILE_CASE(what_is_no_plain_file_is_not_opened),
           FILE_CASE(of_a_folder_of_caches_the_primary_one_is_opened_and_nothing_beyond),
-          FILE_CASE(a_folder_that_is_not_there_is_ours_only_where_nobody_else_could_make_it))
+          FILE_CASE(a_folder_that_is_not_there_is_ours_only_where_nobody_else_could_make_it),
+          FILE_CASE(a_cache_of_more_tickets_or_bytes_than_a_user_needs_is_not_copied))
