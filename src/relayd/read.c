@@ -318,13 +318,13 @@ read_on(struct request *request)
     read_now(request);
 }
 
-/* What was waited for came: the store's answer, a change, or the end of the wait. */
+/* What was waited for came: the store's answer, a change, or the end of the wait, which the mailbox may not have lived to see (A9). */
 void
 read_answer(struct request *request)
 {
     if (request->op != NULL)
         answer_read(request);
-    else if (request->waiter.end == WAIT_CHANGED)
+    else if (request->waiter.end == WAIT_CHANGED || request->known_expires <= clock_now())
         read_now(request);
     else if (request->reads_on)
         answer_written(request, 200);

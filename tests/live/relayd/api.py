@@ -556,6 +556,13 @@ class Waiting(Case):
         self.is_status(self.relay.delete(path, self.a), 200)
         self.is_problem(waiting(), 404)
 
+    def test_A9_A20_a_wait_that_outlives_its_mailbox_ends_with_404_and_a_write_as_written(self):
+        path = self.relay.box(self.a, expiration=later(2))
+        self.is_status(self.relay.read(path, self.b), 200)
+        waiting = in_thread(self.relay.read, path, self.b, 2, 4)
+        self.assertEqual(self.is_status(self.relay.update(path, self.a, "x", after=1, wait=4), 200).json["version"], 2)
+        self.is_problem(waiting(), 404)
+
     def test_A20_a_relinquished_place_wakes_its_reader_who_is_no_longer_bound(self):
         path = self.relay.box(self.a)
         self.relay.read(path, self.b)
