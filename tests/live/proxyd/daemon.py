@@ -6,6 +6,7 @@ SERVICE is the body of configuration files; {dir} is the daemon's folder, {keyta
 """
 import json
 import os
+import re
 import shutil
 import signal as signals
 import socket
@@ -22,6 +23,7 @@ PROGRAM = os.path.join(PREFIX, "sbin", "gage-proxyd")
 PACKAGED = "/usr/sbin/gssproxy"
 PLUGIN = "/usr/lib/x86_64-linux-gnu/gssproxy/proxymech.so"
 WRAPPER = "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so"
+SANITIZER = r"ERROR: \w+Sanitizer: |WARNING: ThreadSanitizer: |: runtime error: "  # how a report begins
 READY = "Initialization complete."
 ACCEPTOR = """[service/test]
   mechs = krb5
@@ -123,11 +125,16 @@ class Daemon:
             status = self.process.wait()
         self.log.close()
         self.process = None
+        report = re.search(SANITIZER, self.text())
+        if report:
+            raise AssertionError("the daemon under a sanitizer: " + self.text()[report.start():])
         return status
 
     def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def client_env(self, behavior="REMOTE_FIRST", **more):
         """The environment of an application that uses the packaged plugin and can reach no key itself."""
