@@ -45,11 +45,14 @@ extern "C" {
     X(E_GSS, 24, "the GSS-API reported a failure")                                                                     \
     X(E_UNSUPPORTED, 25, "not supported by this mechanism, peer or build")                                             \
     X(E_CLOSED, 26, "the connection ended without an authenticated end")                                               \
-    X(E_CLOCK, 27, "a clock is wrong: dated in the future, or our own was set back")                                   \
+    X(E_CLOCK, 27, "our own clock is wrong: it was set back")                                                          \
     X(E_CARRIER, 28, "it came by another carrier than it names, or without her proof")                                 \
     X(E_ORIGINATOR, 29, "it comes from somebody else than demanded")                                                   \
     X(E_CRAFTED, 30, "it was made to mean two things at once")                                                         \
-    X(E_PAIRING_OVER, 31, "the pairing's time is over")
+    X(E_PAIRING_OVER, 31, "the pairing's time is over")                                                                \
+    X(E_NOT_OURS, 32, "it is for somebody else, or its key has been erased")                                           \
+    X(E_FUTURE, 33, "it is dated in the future")                                                                       \
+    X(E_FORGOTTEN, 34, "whether it was seen before cannot be told any more")
 
 enum gage_code {
 #define GAGE_CODE_ENUM_(name, exit_status, text) GAGE_##name,

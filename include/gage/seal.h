@@ -212,17 +212,18 @@ GAGE_API gage_rc gage_opener_new(gage_keyring *keyring, const struct gage_unseal
  * use can bear a message whose end is missing: until then an attacker may still cut it. Everything demanded is checked before the first byte
  * comes out. Failures, each final:
  *   GAGE_E_FORMAT, GAGE_E_UNSUPPORTED  not a seal, or of a newer version
- *   GAGE_E_NOT_FOUND  not for us, or its key is erased, or a bit of its header was changed
+ *   GAGE_E_NOT_OURS   not for us, or its key is erased, or a bit of its header was changed
  *   GAGE_E_AUTH       damaged, cut, put together from several, or made by a faulty program
  *   GAGE_E_EXPIRED    older than max_age
  *   GAGE_E_PAIRING_OVER
- *   GAGE_E_CLOCK      dated more than 300 s ahead of our clock, or our clock was set back (once)
+ *   GAGE_E_FUTURE     dated more than 300 s ahead of our clock
+ *   GAGE_E_CLOCK      our clock was set back (once)
  *   GAGE_E_ORIGINATOR, GAGE_E_CARRIER  another than demanded, or a bad proof
  *   GAGE_E_CRAFTED    made to fit two pairings
- *   GAGE_E_USED       opened before (once) */
+ *   GAGE_E_USED, GAGE_E_FORGOTTEN  opened before, or that cannot be told any more (once) */
 GAGE_API gage_rc gage_opener_put(gage_opener *opener, gage_slice sealed, gage_buf *message, struct gage_err *err);
 /* Tells the time again, before pieces that may have come late and before the end: whoever delivers a seal slowly could otherwise make an old one
- * pass as young as it was when its beginning came. GAGE_E_EXPIRED, GAGE_E_CLOCK: final. */
+ * pass as young as it was when its beginning came. GAGE_E_EXPIRED, GAGE_E_FUTURE: final. */
 GAGE_API gage_rc gage_opener_now(gage_opener *opener, int64_t now, struct gage_err *err);
 GAGE_API gage_rc gage_opener_end(gage_opener *opener, gage_buf *message, struct gage_err *err);
 /* NULL until the first chunk has verified, and after a failure. */
@@ -238,7 +239,7 @@ GAGE_API gage_rc gage_unseal(gage_keyring *keyring, const struct gage_unseal_opt
 /* The order that survives a crash at every point: the verified message in a temporary file, synced; gage_once_begin; rename; sync of the folder;
  * gage_once_end. At the next start gage_once_pending finishes what a crash left between them. */
 
-/* Durably notes that the seal is opened and its file on the way (absolute paths, else GAGE_E_USAGE). GAGE_E_USED: opened before; GAGE_E_EXPIRED: it may have been, under a
+/* Durably notes that the seal is opened and its file on the way (absolute paths, else GAGE_E_USAGE). GAGE_E_USED: opened before; GAGE_E_FORGOTTEN: it may have been, under a
  * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest seal opened so. Two copies of a keyring do not see each other's notes. */
 GAGE_API gage_rc gage_once_begin(gage_keyring *keyring, const struct gage_seal_info *info, int64_t max_age, int64_t now,
                                  const char *temporary, const char *target, struct gage_err *err);

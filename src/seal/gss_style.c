@@ -16,9 +16,12 @@ status_of(OM_uint32 *minor, gage_rc rc)
         OM_uint32 major;
     } rows[] = {{GAGE_OK, GSS_S_COMPLETE},
                 {GAGE_E_NOT_FOUND, GSS_S_NO_CRED},
+                {GAGE_E_NOT_OURS, GSS_S_NO_CRED},
                 {GAGE_E_PAIRING_OVER, GSS_S_CREDENTIALS_EXPIRED},
                 {GAGE_E_EXPIRED, GSS_S_OLD_TOKEN},
+                {GAGE_E_FORGOTTEN, GSS_S_OLD_TOKEN},
                 {GAGE_E_CLOCK, GSS_S_GAP_TOKEN},
+                {GAGE_E_FUTURE, GSS_S_GAP_TOKEN},
                 {GAGE_E_USED, GSS_S_DUPLICATE_TOKEN},
                 {GAGE_E_AUTH, GSS_S_BAD_SIG},
                 {GAGE_E_ORIGINATOR, GSS_S_UNAUTHORIZED},

@@ -45,7 +45,7 @@ check_remembered(struct keyring *keyring, int64_t sealed_at, struct gage_err *er
     int64_t forgotten = -1;
     TRY(keyring_number(keyring, "SELECT forgotten FROM clock", &forgotten, err));
     REQUIRE(
-        sealed_at > forgotten, err, GAGE_E_EXPIRED,
+        sealed_at > forgotten, err, GAGE_E_FORGOTTEN,
         "the seal is from a time of which this keyring has forgotten what it opened, under a shorter age: whether it "
         "is a repetition cannot be told any more");
     return GAGE_DONE;

@@ -15,7 +15,7 @@
 gage_rc once_check_clock(struct keyring *keyring, int64_t now, struct gage_err *err);
 
 /* Durably: this seal is opened, its file on the way from `temporary` to `target` (absolute paths; both NULL: no file, done at once). Drops
- * entries that are over. GAGE_E_USED: it was opened before. GAGE_E_EXPIRED: it may have been, and the entry was dropped, since a shorter age was
+ * entries that are over. GAGE_E_USED: it was opened before. GAGE_E_FORGOTTEN: it may have been, and the entry was dropped, since a shorter age was
  * demanded then. `max_age` as demanded of the seal: from 1 second. */
 gage_rc once_begin(struct keyring *keyring, const uint8_t id[SEAL_ID_LEN], int64_t sealed_at, int64_t max_age,
                    int64_t now, const char *temporary, const char *target, struct gage_err *err);

@@ -59,7 +59,7 @@ find_key(struct search *s, const struct pairing *const *candidates, size_t count
     TRY(hkdf_init(&s->hkdf));
     for (size_t i = 0; i < count; i++)
         TRY(try_pairing(s, candidates[i], i, keep, now));
-    REQUIRE(s->matches > 0, err, GAGE_E_NOT_FOUND,
+    REQUIRE(s->matches > 0, err, GAGE_E_NOT_OURS,
             "this seal is not for you, or so old that its key has been erased, or made under a pairing you removed");
     REQUIRE(s->matches == 1, err, GAGE_E_CRAFTED, "this seal was crafted to fit two of your pairings: it is refused");
     return seal_chunk_key_of(&s->hkdf, &s->k, chunks);
@@ -111,7 +111,7 @@ static gage_rc
 check_time(const struct opener *opener, struct gage_err *err)
 {
     int64_t made = opener->result.inner.time, max = opener->policy.max_age;
-    REQUIRE(made - SEAL_AHEAD_MAX <= opener->now, err, GAGE_E_CLOCK,
+    REQUIRE(made - SEAL_AHEAD_MAX <= opener->now, err, GAGE_E_FUTURE,
             "the seal is dated more than %d s ahead of this clock: one of the two clocks is wrong", SEAL_AHEAD_MAX);
     REQUIRE(max == 0 || opener->now - made <= max, err, GAGE_E_EXPIRED, "the seal is older than you allow");
     return GAGE_DONE;

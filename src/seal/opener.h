@@ -38,13 +38,13 @@ struct opener {
 };
 
 /* Takes the seal's first SEAL_HEADER_LEN bytes and finds, among the pairings whose hint matched, the one whose commitment does: exactly one, in
- * constant time, before anything is decrypted. *which is its index. GAGE_E_NOT_FOUND: none: not for us, or its key was erased;
+ * constant time, before anything is decrypted. *which is its index. GAGE_E_NOT_OURS: none: not for us, or its key was erased;
  * GAGE_E_CRAFTED: two or more; GAGE_E_PAIRING_OVER: the pairing's time is over. Needs opener_cleanup whatever the result. */
 gage_rc opener_begin(struct opener *opener, const uint8_t header[SEAL_HEADER_LEN],
                      const struct pairing *const *candidates, size_t count, const struct open_policy *policy,
                      int64_t now, size_t *which, struct gage_err *err);
 /* Takes the bytes after the header in any pieces, and appends what of the message has verified. The policy is checked before the first byte
- * comes out: GAGE_E_EXPIRED (too old), GAGE_E_CLOCK (dated ahead of our clock), GAGE_E_CARRIER (wrong carrier), GAGE_E_AUTH (damaged;
+ * comes out: GAGE_E_EXPIRED (too old), GAGE_E_FUTURE (dated ahead of our clock), GAGE_E_CARRIER (wrong carrier), GAGE_E_AUTH (damaged;
  * nothing that came out before may be trusted). */
 gage_rc opener_put(struct opener *opener, gage_slice sealed, gage_buf *out, struct gage_err *err);
 /* It is later by now: the age is checked anew where it is known. */

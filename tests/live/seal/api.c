@@ -123,8 +123,8 @@ nobody_else_opens_it_not_even_its_maker(void **state)
 {
     WORLD;
     seal_for_bob(w, NULL);
-    assert_code(open_as(w, w->carol, (struct gage_unseal_options){0}), GAGE_E_NOT_FOUND);
-    assert_code(open_as(w, w->alice, (struct gage_unseal_options){0}), GAGE_E_NOT_FOUND);
+    assert_code(open_as(w, w->carol, (struct gage_unseal_options){0}), GAGE_E_NOT_OURS);
+    assert_code(open_as(w, w->alice, (struct gage_unseal_options){0}), GAGE_E_NOT_OURS);
 }
 
 static void

@@ -81,7 +81,7 @@ class Attacks(Stage):
                     bad = bytearray(whole)
                     bad[at] ^= 1 << bit
                     flipped.append(bytes(bad))
-            self.all_refused(flipped, ("auth", "not_found", "unsupported"))
+            self.all_refused(flipped, ("auth", "not_ours", "unsupported"))
 
     def test_truncation_at_every_length(self):
         whole = self.seal()
@@ -95,14 +95,14 @@ class Attacks(Stage):
         spliced = [b"".join(parts[pick >> i & 1][i] for i in range(4)) for pick in range(1, 15)]
         spliced += [b"".join((parts[0][0], parts[0][2], parts[0][1], parts[0][3])), one + two, one + two[HEADER:],
                     one[:33] + two[33:49] + one[49:], one[:49] + two[49:81] + one[81:]]
-        self.all_refused(spliced, ("auth", "not_found"))
+        self.all_refused(spliced, ("auth", "not_ours"))
 
     def test_reflection_to_the_sender(self):
-        self.refused(self.f.gage("unseal", "alice", stdin=self.seal()), "not_found", "not for you")
+        self.refused(self.f.gage("unseal", "alice", stdin=self.seal()), "not_ours", "not for you")
 
     def test_another_recipient(self):
         for who in ("carol", "mallory"):
-            self.refused(self.f.gage("unseal", who, stdin=self.seal()), "not_found")
+            self.refused(self.f.gage("unseal", who, stdin=self.seal()), "not_ours")
 
     def test_another_originator_who_is_paired_too(self):
         self.refused(self.f.gage("unseal", "bob", "--from", "alice", stdin=self.seal(who="mallory")), "originator", "mallory")
@@ -119,7 +119,7 @@ class Attacks(Stage):
             self.refused(self.f.gage("unseal", "bob", "--carrier-proof", proof, stdin=seal), "carrier")
         proof.write_bytes(good)
         self.refused(self.f.gage("unseal", "bob", "--carrier-proof", proof, stdin=self.seal()), "carrier", "no carrier key")
-        self.refused(self.f.gage("unseal", "mallory", "--prove", proof, "--force", stdin=grant.read_bytes()), "not_found")
+        self.refused(self.f.gage("unseal", "mallory", "--prove", proof, "--force", stdin=grant.read_bytes()), "not_ours")
         (self.f.path / "nothing").write_bytes(b"")
         for words in (("--carrier-proof", proof, "--occasion", "nothing"), ("--prove", "p2", "--occasion", "nothing"), ("--occasion", proof)):
             self.refused(self.f.gage("unseal", "bob", *words, stdin=seal), "usage", "occasion")
@@ -147,7 +147,7 @@ class Attacks(Stage):
 
     def test_a_seal_from_the_future(self):
         seal = self.seal(env={**FAKETIME, "FAKETIME": "+6m"})
-        self.refused(self.f.gage("unseal", "bob", stdin=seal), "clock", "ahead")
+        self.refused(self.f.gage("unseal", "bob", stdin=seal), "future", "ahead")
 
     def test_a_replayed_seal_by_processes_at_once(self):
         """Sixteen at once take the same seal: one opens it."""
@@ -285,13 +285,13 @@ class TwoKeys(unittest.TestCase):
         """The header is refused before any ciphertext has come."""
         sealed, _ = self.craft(None)
         done = self.f.gage("unseal", "bob", stdin=sealed)
-        self.assertEqual((done.returncode, done.stdout), (EXIT["not_found"], b""), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (EXIT["not_ours"], b""), done.stderr)
         going = subprocess.Popen([GAGE, "unseal", "--keyring", self.f.ring("bob")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, env=self.f.env)
         with going:
             going.stdin.write(sealed[:HEADER])
             going.stdin.flush()
-            self.assertEqual(going.wait(30), EXIT["not_found"])  # its input is open still
+            self.assertEqual(going.wait(30), EXIT["not_ours"])  # its input is open still
             self.assertEqual(going.stdout.read(), b"")
 
 
@@ -303,19 +303,24 @@ class Refusals(Stage):
 
     def test_each_refusal_has_the_code_the_manual_gives_and_a_sentence_of_its_own(self):
         seal, once = self.seal(), ("--once", "--max-age", "4h")
-        self.copy_of_bob("over")
+        for name in ("over", "ahead", "short"):
+            self.copy_of_bob(name)
         self.twins()
+        self.f.ok("unseal", "ahead", *once, stdin=seal, env={**FAKETIME, "FAKETIME": "+3h"})
+        self.f.ok("unseal", "short", "--once", "--max-age", "10m", stdin=seal)
         self.f.ok("peers", "over", "--expire", "1s", "alice")
         self.f.ok("unseal", "bob", *once, stdin=seal)
         late = {**FAKETIME, "FAKETIME": "+11m"}
         cases = {
             "format": ("bob", (), b"not a seal", None),
-            "not_found": ("carol", (), seal, None),
+            "not_ours": ("carol", (), seal, None),
             "auth": ("bob", (), seal[:-1] + bytes([seal[-1] ^ 1]), None),
             "expired": ("bob", ("--max-age", "10m"), seal, late),
             "used": ("bob", once, seal, None),
             "unsupported": ("bob", (), b"\2" + seal[1:], None),
-            "clock": ("bob", (), seal, {**FAKETIME, "FAKETIME": "-10m"}),
+            "clock": ("ahead", once, seal, None),
+            "future": ("bob", (), seal, {**FAKETIME, "FAKETIME": "-10m"}),
+            "forgotten": ("short", once, seal, {**FAKETIME, "FAKETIME": "+1h"}),
             "carrier": ("bob", ("--carrier-proof", __file__), seal, None),
             "originator": ("bob", ("--from", "mallory"), seal, None),
             "crafted": ("twins", (), seal, None),

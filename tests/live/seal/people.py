@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 GAGE = pathlib.Path(os.environ.get("GAGE_PREFIX", ROOT / "build/root")) / "bin/gage"
 
 EXIT = {"ok": 0, "internal": 1, "usage": 2, "format": 6, "exists": 8, "not_found": 9, "state": 10, "auth": 12, "expired": 13, "used": 14, "refused": 15, "unavailable": 16,
-        "unsupported": 25, "closed": 26, "clock": 27, "carrier": 28, "originator": 29, "crafted": 30, "pairing_over": 31}
+        "unsupported": 25, "closed": 26, "clock": 27, "carrier": 28, "originator": 29, "crafted": 30, "pairing_over": 31, "not_ours": 32, "future": 33,
+        "forgotten": 34}
 
 
 class Folder:

@@ -55,7 +55,7 @@ TEST(an_entry_lives_as_long_as_its_seal_can_be_opened)
     assert_ok(begin(1, NOW, NOW, NULL, NULL));
     assert_code(begin(1, NOW, NOW + 600 + ONCE_GRACE, NULL, NULL), GAGE_E_USED);
     /* By then the age refuses it; and under a longer age it is not known any more. */
-    assert_code(begin(1, NOW, NOW + 600 + ONCE_GRACE + 1, NULL, NULL), GAGE_E_EXPIRED);
+    assert_code(begin(1, NOW, NOW + 600 + ONCE_GRACE + 1, NULL, NULL), GAGE_E_FORGOTTEN);
 }
 
 TEST(a_longer_age_than_before_does_not_let_a_forgotten_seal_in_again)
@@ -63,7 +63,7 @@ TEST(a_longer_age_than_before_does_not_let_a_forgotten_seal_in_again)
     uint8_t one[SEAL_ID_LEN] = {1}, two[SEAL_ID_LEN] = {2}, three[SEAL_ID_LEN] = {3};
     assert_ok(once_begin(keyring, one, NOW, 60, NOW, NULL, NULL, NULL));
     assert_ok(once_begin(keyring, two, NOW + 1000, 60, NOW + 1000, NULL, NULL, NULL)); /* drops the first */
-    assert_code(once_begin(keyring, one, NOW, 86400, NOW + 1001, NULL, NULL, NULL), GAGE_E_EXPIRED);
+    assert_code(once_begin(keyring, one, NOW, 86400, NOW + 1001, NULL, NULL, NULL), GAGE_E_FORGOTTEN);
     assert_ok(once_begin(keyring, three, NOW + 1, 86400, NOW + 1001, NULL, NULL, NULL));
     assert_code(once_begin(keyring, three, NOW + 1, 86400, NOW + 80000, NULL, NULL, NULL), GAGE_E_USED);
 }
