@@ -50,7 +50,8 @@ typedef struct gage_keyring gage_keyring;
  * An attacker who reads the file opens the seals of the last weeks and all to come, and can make seals from every peer to its owner; one who
  * puts an older copy back makes `once` forget what came since. */
 GAGE_API gage_rc gage_keyring_open(const char *path, bool create, gage_keyring **out, struct gage_err *err);
-/* NULL inside is fine. */
+/* Lets go of the file and wipes what was read of it; openers made with it must be freed before, else an attacker's bytes work on freed memory.
+ * NULL inside is fine. */
 GAGE_API void gage_keyring_free(gage_keyring **keyring);
 
 /* For how many weeks (0 to GAGE_KEEP_MAX; a new keyring: 4) seals made in the past are still opened. Stored in the keyring; applies
@@ -67,13 +68,14 @@ struct gage_peer {
     int64_t last_use;      /* 0: never */
 };
 /* Walks the pairings by alias; a callback that returns false ends the walk. The callback must not use this gage_keyring; what others
- * change in the file meanwhile may be seen or not. */
+ * change in the file meanwhile may be seen or not. An attacker who sees the rows knows whom the owner deals with and when, which his seals do not tell. */
 GAGE_API gage_rc gage_keyring_list(gage_keyring *keyring, bool (*row)(void *context, const struct gage_peer *peer),
                                    void *context, struct gage_err *err);
-/* Whether a pairing has this alias. GAGE_E_USAGE: it is not of the form that an alias has; ask before the peer is asked for anything. */
+/* Whether a pairing has this alias. GAGE_E_USAGE: it is not of the form that an alias has; ask before the peer is asked for anything. An attacker who can ask learns who is a peer. */
 GAGE_API gage_rc gage_keyring_has(gage_keyring *keyring, const char *alias, bool *has, struct gage_err *err);
 /* GAGE_E_NOT_FOUND; GAGE_E_EXISTS. An alias is 1 to GAGE_PEER_ALIAS_MAX bytes of printable UTF-8 without ':', not beginning with '-'. Removing and
- * expiring work on this side alone: the peer may go on sealing, and is not heard. Removing overwrites the keys in the file. */
+ * expiring work on this side alone: the peer may go on sealing, and is not heard. Removing overwrites the keys in the file. An attacker who can rename
+ * makes the owner seal to, and believe, the wrong peer: an alias is what people go by. */
 GAGE_API gage_rc gage_keyring_rename(gage_keyring *keyring, const char *alias, const char *to, struct gage_err *err);
 GAGE_API gage_rc gage_keyring_expire(gage_keyring *keyring, const char *alias, int64_t until, struct gage_err *err);
 GAGE_API gage_rc gage_keyring_remove(gage_keyring *keyring, const char *alias, struct gage_err *err);
@@ -81,17 +83,19 @@ GAGE_API gage_rc gage_keyring_remove(gage_keyring *keyring, const char *alias, s
  * attacker who takes the keyring then reads further back. */
 GAGE_API gage_rc gage_keyring_step(gage_keyring *keyring, int64_t now, struct gage_err *err);
 /* The alias of the pairing with the party of this exported name that was made last and is not over; `alias` has room for
- * GAGE_PEER_ALIAS_MAX + 1. GAGE_E_NOT_FOUND. */
+ * GAGE_PEER_ALIAS_MAX + 1. GAGE_E_NOT_FOUND. The bytes are compared whole: an attacker whose name merely looks alike is not found. */
 GAGE_API gage_rc gage_keyring_find(gage_keyring *keyring, gage_slice exported, int64_t now, char *alias,
                                    struct gage_err *err);
 
 /* ---- names ---- */
 
 /* "krb5:alice@EXAMPLE.ORG" for an exported name, cut to fit; printable; for people, not for comparing. Of a mechanism that gage does not
- * know, "other:" and hexadecimal. */
+ * know, "other:" and hexadecimal. An attacker who chooses his name makes two texts look alike, or be cut to the same; control characters
+ * do not come through. */
 GAGE_API void gage_name_text(gage_slice exported, char text[GAGE_NAME_TEXT_MAX]);
 /* The exported name that "MECHANISM:NAME" stands for, appended. GAGE_E_USAGE: no mechanism named; GAGE_E_UNSUPPORTED: unknown, or one
- * whose names mean nothing by themselves; GAGE_E_GSS. */
+ * whose names mean nothing by themselves; GAGE_E_GSS. Under krb5 a name without a realm gets the default one: who writes the machine's krb5.conf chooses
+ * it. */
 GAGE_API gage_rc gage_name_parse(const char *text, gage_buf *exported, struct gage_err *err);
 
 /* ---- pairing ---- */
@@ -116,10 +120,11 @@ GAGE_API gage_rc gage_pair_start_carried(gss_ctx_id_t context, int64_t validity,
 #define GAGE_PAIR_RECORD_MAX 6144
 GAGE_API gage_rc gage_pair_save(const gage_pairing *pairing, gage_buf *record, struct gage_err *err);
 /* `context`: the one it was begun on (imported again); GSS_C_NO_CONTEXT will do for a finished one. GAGE_E_FORMAT: not such bytes, or not of this
- * context. */
+ * context. An attacker who writes the record, which has no authenticator of its own, chooses the keys and names: keep it where only its owner writes. */
 GAGE_API gage_rc gage_pair_load(gss_ctx_id_t context, gage_slice record, gage_pairing **out, struct gage_err *err);
 /* Takes the peer's token; only after that there is something to store. GAGE_E_AUTH, GAGE_E_USED, GAGE_E_FORMAT, GAGE_E_REFLECTED: see
- * doc/startgss.md; GAGE_E_MISMATCH: the two clocks differ by more than a week, or the two sides see different names. Each is final. */
+ * doc/startgss.md; GAGE_E_MISMATCH: the two clocks differ by more than a week, or the two sides see different names. Each is final. An
+ * attacker's token can make it fail, not make keys that he knows. */
 GAGE_API gage_rc gage_pair_finish(gage_pairing *pairing, gss_ctx_id_t context, gage_slice peer_token, int64_t now,
                                   struct gage_err *err);
 /* The parties' exported names; borrowed. Empty before gage_pair_finish succeeded. Look at the peer's before storing: whom the context
@@ -156,7 +161,7 @@ typedef struct gage_sealer gage_sealer;
  * What an attacker learns of the seal: its length to within 12 %; not the parties, nor whether two seals have the same ones. */
 GAGE_API gage_rc gage_sealer_new(gage_keyring *keyring, const struct gage_seal_options *options, int64_t now,
                                  gage_sealer **out, struct gage_err *err);
-/* Takes the message in any pieces. GAGE_E_LIMIT where `sealed` is full, or beyond 2^32 chunks of 64 KiB: then the seal is broken. */
+/* Takes the message in any pieces; an attacker sees when and how much is put out, chunk by chunk. GAGE_E_LIMIT where `sealed` is full, or beyond 2^32 chunks of 64 KiB: then the seal is broken. */
 GAGE_API gage_rc gage_sealer_put(gage_sealer *sealer, gage_slice message, gage_buf *sealed, struct gage_err *err);
 /* Ends it, one chunk a call: call it until *more is false (a long message's padding is long). A seal that lacks its end opens nowhere. */
 GAGE_API gage_rc gage_sealer_end(gage_sealer *sealer, gage_buf *sealed, bool *more, struct gage_err *err);
@@ -164,13 +169,14 @@ GAGE_API gage_rc gage_sealer_end(gage_sealer *sealer, gage_buf *sealed, bool *mo
  * prove to be the carrier; it does not open the seal. */
 GAGE_API gage_rc gage_sealer_grant(gage_sealer *sealer, gage_keyring *keyring, int64_t now, gage_buf *grant,
                                    struct gage_err *err);
-/* Whether the seal holds a carrier key; and its id, GAGE_SEAL_ID_LEN bytes. */
+/* Whether the seal holds a carrier key; and its id, GAGE_SEAL_ID_LEN bytes: nobody but the recipient sees
+ * it in the seal; an attacker who is told it can tell which seal an opened message came in. */
 GAGE_API bool gage_sealer_has_grant(const gage_sealer *sealer);
 GAGE_API const uint8_t *gage_sealer_id(const gage_sealer *sealer);
 GAGE_API void gage_sealer_free(gage_sealer **sealer);
 
 /* All at once: appends the seal, and the grant where there is one (`grant` may be NULL: then GAGE_E_USAGE where there would be). On failure
- * nothing is appended. */
+ * nothing is appended. An attacker learns what he learns of gage_sealer_new's. */
 GAGE_API gage_rc gage_seal(gage_keyring *keyring, const struct gage_seal_options *options, int64_t now,
                            gage_slice message, gage_buf *sealed, gage_buf *grant, struct gage_err *err);
 
@@ -206,6 +212,8 @@ struct gage_seal_info {
 };
 
 typedef struct gage_opener gage_opener;
+/* Looks at no seal yet. GAGE_E_USAGE: demands that contradict each other (`once` without max_age, a carrier by name and by proof). What is not demanded
+ * here an attacker may choose: the age, the carrier, which of the peers sealed it, and how often it comes. */
 GAGE_API gage_rc gage_opener_new(gage_keyring *keyring, const struct gage_unseal_options *options, int64_t now,
                                  gage_opener **out, struct gage_err *err);
 /* Takes the seal in any pieces; appends what has verified. NOTHING of that may be relied on before gage_opener_end succeeded, unless the
@@ -225,12 +233,14 @@ GAGE_API gage_rc gage_opener_put(gage_opener *opener, gage_slice sealed, gage_bu
 /* Tells the time again, before pieces that may have come late and before the end: whoever delivers a seal slowly could otherwise make an old one
  * pass as young as it was when its beginning came. GAGE_E_EXPIRED, GAGE_E_FUTURE: final. */
 GAGE_API gage_rc gage_opener_now(gage_opener *opener, int64_t now, struct gage_err *err);
+/* The end has come: only this success says that the message is whole. GAGE_E_AUTH: an attacker cut it; else as gage_opener_put. */
 GAGE_API gage_rc gage_opener_end(gage_opener *opener, gage_buf *message, struct gage_err *err);
-/* NULL until the first chunk has verified, and after a failure. */
+/* NULL until the first chunk has verified, and after a failure. Before gage_opener_end an attacker may still cut what these names sealed. */
 GAGE_API const struct gage_seal_info *gage_opener_info(const gage_opener *opener);
 GAGE_API void gage_opener_free(gage_opener **opener);
 
-/* All at once; on failure nothing is appended. *opener (may be NULL) receives the opener, whose info remains to be read. */
+/* All at once; on failure nothing is appended. *opener (may be NULL) receives the opener, whose info remains to be read.
+ * An attacker who delivers it chooses its length: up to that many bytes of memory are taken. */
 GAGE_API gage_rc gage_unseal(gage_keyring *keyring, const struct gage_unseal_options *options, int64_t now,
                              gage_slice sealed, gage_buf *message, gage_opener **opener, struct gage_err *err);
 
@@ -240,14 +250,15 @@ GAGE_API gage_rc gage_unseal(gage_keyring *keyring, const struct gage_unseal_opt
  * gage_once_end. At the next start gage_once_pending finishes what a crash left between them. */
 
 /* Durably notes that the seal is opened and its file on the way (absolute paths, else GAGE_E_USAGE). GAGE_E_USED: opened before; GAGE_E_FORGOTTEN: it may have been, under a
- * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest seal opened so. Two copies of a keyring do not see each other's notes. */
+ * shorter max_age, and that has been forgotten; GAGE_E_CLOCK: our clock stands more than an hour before the latest seal opened so. Two copies of a keyring do not see each other's notes.
+ * An attacker who can put back an older keyring opens it again; one who can only kill, at any moment, cannot. */
 GAGE_API gage_rc gage_once_begin(gage_keyring *keyring, const struct gage_seal_info *info, int64_t max_age, int64_t now,
                                  const char *temporary, const char *target, struct gage_err *err);
-/* Durably: the file is in place. */
+/* Durably: the file is in place. Called before the move is on the disk, a power cut that an attacker can cause loses the message. */
 GAGE_API gage_rc gage_once_end(gage_keyring *keyring, const struct gage_seal_info *info, struct gage_err *err);
 /* Walks what is on the way. The callback finishes the move (a temporary file that is gone has been moved), syncs the folder in either case, and
  * returns true; false leaves it.
- * The callback must not use the keyring. */
+ * The callback must not use the keyring. It holds the keyring's write lock: one that waits for an attacker holds up every other process. */
 GAGE_API gage_rc gage_once_pending(gage_keyring *keyring,
                                    bool (*finish)(void *context, const char *temporary, const char *target),
                                    void *context, struct gage_err *err);
@@ -257,8 +268,8 @@ GAGE_API gage_rc gage_once_pending(gage_keyring *keyring,
 /* From an opened grant (the message of the seal that gage_sealer_grant made), the proof for one occasion, GAGE_SEAL_PROOF_LEN bytes appended.
  * GAGE_E_FORMAT: not a grant. Whoever holds the grant can make proofs: it is as secret as a key. */
 GAGE_API gage_rc gage_carrier_prove(gage_slice grant, gage_slice occasion, gage_buf *proof, struct gage_err *err);
-/* What a context says of the occasion: the same 32 bytes on both sides, appended (gss_pseudo_random). With it, a proof overheard is of no use
- * to anybody else. GAGE_E_UNSUPPORTED where the mechanism has no PRF: then the recipient chooses random bytes. */
+/* What a context says of the occasion: the same 32 bytes on both sides, appended (gss_pseudo_random). With it, a proof overheard is of no use to an attacker
+ * or anybody else. GAGE_E_UNSUPPORTED where the mechanism has no PRF: then the recipient chooses random bytes. */
 GAGE_API gage_rc gage_carrier_occasion(gss_ctx_id_t context, gage_buf *occasion, struct gage_err *err);
 
 /* ---- in the GSS-API's style (RFC 2744) ---- */
@@ -275,19 +286,24 @@ GAGE_API gage_rc gage_carrier_occasion(gss_ctx_id_t context, gage_buf *occasion,
  *   GSS_S_BAD_SIG           damaged or forged
  *   GSS_S_UNAUTHORIZED      wrong originator or carrier, or crafted
  *   GSS_S_DEFECTIVE_TOKEN   not a seal
- *   GSS_S_FAILURE           anything else */
+ *   GSS_S_FAILURE           anything else
+ * Messages are whole, in memory, as everywhere in the GSS-API. A program that streams takes gage_sealer_* and gage_opener_* with the same names: exported
+ * (gss_export_name) they are what gage_keyring_find, via_name, from_name and deliverer take, and what gage_seal_info gives. */
 
 /* Both tokens of a pairing in two calls: first with `peer_token` NULL (gives `token`), then with the peer's (stores under the alias, and
- * releases the state). *state begins as NULL; a failed second call releases it too. */
+ * releases the state). *state begins as NULL; a failed second call releases it too. An attacker
+ * between the two can make it fail, no more (gage_pair_start). It believes whoever the context authenticated: look at the name before. */
 GAGE_API OM_uint32 gage_gss_pair(OM_uint32 *minor, gage_pairing **state, gss_ctx_id_t context, gage_keyring *keyring,
                                  const char *alias, OM_uint32 validity, gss_buffer_t peer_token, gss_buffer_t token);
-/* `carrier` GSS_C_NO_NAME: anybody. `grant` receives the carrier's grant where her mechanism's names are not global (she must be paired). */
+/* `carrier` GSS_C_NO_NAME: anybody. `grant` receives the carrier's grant where her mechanism's names are not global (she must be paired). An
+ * attacker who makes the program take his name for the recipient's reads the message: compare names, not their texts. */
 GAGE_API OM_uint32 gage_gss_seal(OM_uint32 *minor, gage_keyring *keyring, gss_name_t recipient, gss_name_t carrier,
                                  gss_buffer_t message, gss_buffer_t sealed, gss_buffer_t grant);
 #define GAGE_GSS_ONCE 1            /* request: refuse what was opened before */
 #define GAGE_GSS_CARRIER_CHECKED 2 /* granted: the deliverer or the proof fits */
 /* `deliverer` GSS_C_NO_NAME and `proof` NULL: the carrier is not checked; an empty proof is refused. `context`: the deliverer's context, to which the proof is bound;
- * GSS_C_NO_CONTEXT: bound to nothing. max_age 0: any. Everything after `sealed` may be NULL. */
+ * GSS_C_NO_CONTEXT: bound to nothing, and an attacker who overheard the proof repeats it. max_age 0: any, and without GAGE_GSS_ONCE
+ * an attacker delivers it as often as he likes. ONCE is noted before the message is handed out: a crash between loses it. Everything after `sealed` may be NULL. */
 GAGE_API OM_uint32 gage_gss_unseal(OM_uint32 *minor, gage_keyring *keyring, OM_uint32 request, OM_uint32 max_age,
                                    gss_name_t deliverer, gss_buffer_t proof, gss_ctx_id_t context, gss_buffer_t sealed,
                                    gss_buffer_t message, gss_name_t *originator, gss_name_t *carrier,
