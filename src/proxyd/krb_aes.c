@@ -217,7 +217,8 @@ set_keys(struct pair *p, gage_slice base, krb5_keyusage usage, enum purpose purp
                                  OSSL_PARAM_construct_end()};
     uint8_t mac_key[KEY_MAX];
     EVP_CIPHER_CTX *deriver = cipher_of(base.p, base.n, true);
-    bool good = deriver != NULL && (purpose == CHECKSUMS || derive(deriver, usage, PRIVACY, base.n, p->privacy)) &&
+    bool good = hmac != NULL && deriver != NULL &&
+                (purpose == CHECKSUMS || derive(deriver, usage, PRIVACY, base.n, p->privacy)) &&
                 derive(deriver, usage, purpose == CHECKSUMS ? CHECKSUM : INTEGRITY, base.n, mac_key) &&
                 (p->mac = EVP_MAC_CTX_new(hmac)) != NULL && EVP_MAC_init(p->mac, mac_key, base.n, params) == 1;
     EVP_CIPHER_CTX_free(deriver);
