@@ -42,6 +42,7 @@ struct shared {
 static struct shared *shared;
 static gss_cred_id_t initiator_cred, acceptor_cred;
 static gss_name_t target;
+static int unchecked; /* BENCH_UNCHECKED: a pair counts whatever the initiator says of the answer (bare.c, "nothing") */
 
 static double
 now(void)
@@ -92,7 +93,7 @@ one_pair(void)
     }
     major =
         gss_init_sec_context(&m, initiator_cred, &i, target, mech, flags, 0, NULL, &answer, NULL, &none, NULL, NULL);
-    good = major == GSS_S_COMPLETE;
+    good = major == GSS_S_COMPLETE || unchecked;
 done:
     gss_release_buffer(&m, &request);
     gss_release_buffer(&m, &answer);
@@ -324,6 +325,7 @@ main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "burst") == 0 && atoi(argv[2]) <= BURST_MAX)
         return burst(atoi(argv[2]), argv[3]);
     int threads = argc > 4 ? atoi(argv[4]) : 1;
+    unchecked = getenv("BENCH_UNCHECKED") != NULL;
     if (argc < 4 || atoi(argv[1]) < 1 || threads < 1 || atoi(argv[1]) * threads > CLIENTS_MAX) {
         fprintf(stderr, "usage: see the source's first lines\n");
         return 2;

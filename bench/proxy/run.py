@@ -6,7 +6,9 @@ usage: /usr/bin/python3 bench/proxy/run.py [--quick] [--seconds N] [--limit N]  
 A pair is gss_init_sec_context, gss_accept_sec_context, gss_init_sec_context in one process, Kerberos, aes256, mutual; the initiator's ticket is
 in its cache. Through a proxy the acceptor's part goes through the packaged client plugin (proxymech.so). "default": accepting without a
 credential, which the plugin makes two calls to the daemon of; "acquired": with one acquired beforehand, one call. Direct is the same
-program without the plugin. The three take turns, so that what disturbs one disturbs all.
+program without the plugin. They take turns, so that what disturbs one disturbs all.
+Two lines say what any daemon could reach with that plugin on this machine (bare.c): "no daemon", canned answers, so that only the plugin,
+the sockets and the scheduler are left; "bare accept", a thread for each connection that does gss_accept_sec_context, exports and nothing else.
 CPU is microseconds a pair of the clients' processes and of the daemon: the clients' part, compared with direct's, is the price of the plugin
 itself, whichever daemon answers.
 """
@@ -19,10 +21,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(CHECKOUT, "tests", "lib"), os.path.join(CHECKOUT, "tests", "live", "proxyd")]
-from daemon import PACKAGED, Daemon  # noqa: E402
+from daemon import PACKAGED, Daemon, wait_for  # noqa: E402
 from realm import Realm  # noqa: E402
 
-PAIRS = os.path.join(CHECKOUT, "build", "obj", "bench", "bench_proxy_pairs")
+PROGRAMS = os.path.join(CHECKOUT, "build", "obj", "bench")
+PAIRS = os.path.join(PROGRAMS, "bench_proxy_pairs")
 SERVICE = "[service/test]\nmechs = krb5\neuid = 0\ncred_usage = accept\nsocket = {dir}/sock\ncred_store = keytab:{keytab}\n"
 SHAPES = ((1, 1), (8, 1), (64, 1), (1, 8))  # processes, threads of each
 SLOWER = {1: 1.5, 8: 1.6, 64: 1.6}  # bars: at most so many times slower than direct
@@ -32,6 +35,23 @@ STARTERS = 1000
 
 def say(line):
     print(line, flush=True)
+
+
+class Bare:
+    """bare.c between clients and our daemon."""
+
+    def __init__(self, realm, ours, work):
+        self.socket = ours.path(work)
+        env = dict(realm.env, KRB5RCACHENAME="none:")
+        self.process = subprocess.Popen([os.path.join(PROGRAMS, "bare_proxy"), self.socket, ours.socket, work], env=env)
+
+    def __enter__(self):
+        wait_for(lambda: os.path.exists(self.socket), "the bare daemon listens")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
 
 
 class Library:
@@ -130,18 +150,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="0.8 s for each line instead of 3")
     parser.add_argument("--seconds", type=float, help="for each line")
-    parser.add_argument("--limit", type=float, default=140, help="seconds for everything")
+    parser.add_argument("--limit", type=float, default=200, help="seconds for everything")
     options = parser.parse_args()
     seconds = options.seconds or (0.8 if options.quick else 3)
     end = time.monotonic() + options.limit
     with Realm() as realm, Daemon(realm, SERVICE, settings="audit = {dir}/audit\n") as ours, \
-            Daemon(realm, SERVICE, program=PACKAGED) as theirs:
+            Daemon(realm, SERVICE, program=PACKAGED) as theirs, Bare(realm, ours, "nothing") as nothing, Bare(realm, ours, "accept") as accept:
         ticket = realm.env["KRB5CCNAME"]
         direct = dict(realm.env, KRB5RCACHENAME="file2:" + os.path.join(realm.dir, "direct-replay"), BENCH_TICKET=ticket)
         libraries = (Library("direct", direct), Library("gage-proxyd", ours.client_env(BENCH_TICKET=ticket), ours),
-                     Library("gssproxy", theirs.client_env(BENCH_TICKET=ticket), theirs))
+                     Library("gssproxy", theirs.client_env(BENCH_TICKET=ticket), theirs),
+                     Library("no daemon", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=nothing.socket, BENCH_UNCHECKED="1"), nothing),
+                     Library("bare accept", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=accept.socket), accept))
         complete = measure(libraries, seconds, 2, end)
-        for library in libraries[1:]:
+        for library in libraries[1:3]:
             start_at_once(library)
     sys.exit(0 if complete else 1)
 
