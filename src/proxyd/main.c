@@ -37,6 +37,7 @@ struct daemon {
     struct conf_source source;
     char user_socket[SOCKET_PATH_MAX];
     int signals;
+    int sockets; /* passed by the service manager */
     struct listener *metrics;
     int scrapers[SCRAPERS_MAX]; /* 0: none */
     bool kernel_told;
@@ -164,9 +165,10 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
         conf_unref(&conf);
         return rc;
     }
-    TRY(server_apply(&server, conf, service_sockets(), err));
+    TRY(server_apply(&server, conf, d->sockets, err));
     struct epoch *e = server_epoch(&server);
-    process_write_pid(e->conf->settings.pid_file);
+    if (!user_mode)
+        process_write_pid(e->conf->settings.pid_file);
     rc = give_up_privileges(d, e->conf, err);
     if (gage_ok(rc))
         rc = pool_start(&server, err);
@@ -239,12 +241,13 @@ answer_scraper(int *fd)
     *fd = 0;
 }
 
-/* User mode ends when nobody asked for something for a while. */
+/* User mode ends when nobody asked for something for a while, and the service manager starts it again with the next request; where we
+ * opened the socket, nobody would. */
 static bool
 idled_out(const struct daemon *d)
 {
     int64_t limit = d->options.idle_timeout * 1000;
-    if (!d->options.user_mode || limit == 0)
+    if (!d->options.user_mode || d->sockets == 0 || limit == 0)
         return false;
     return now_ms() - __atomic_load_n(&server.last_activity_ms, __ATOMIC_RELAXED) >= limit;
 }
@@ -307,7 +310,8 @@ run(struct daemon *d, struct conf *conf)
 {
     struct gage_err err;
     log_warnings(conf);
-    if (!d->options.interactive && !d->options.user_mode && !gage_ok(process_background(&err)))
+    d->sockets = service_sockets(); /* passed to this process, not to its child */
+    if (!d->options.interactive && !gage_ok(process_background(&err)))
         return fail(&err);
     if (!gage_ok(start(d, conf, &err)))
         return fail(&err);

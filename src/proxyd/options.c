@@ -15,7 +15,7 @@ const char options_help[] =
     "  -C, --configdir DIR       folder of NN-*.conf files (default /etc/gssproxy, none with --config)\n"
     "  -s, --socket PATH         default socket (default /var/lib/gssproxy/default.sock)\n"
     "  -u, --userproxy           serve one's own session, on $XDG_RUNTIME_DIR/gssproxy/default.sock\n"
-    "      --idle-timeout N      user mode ends after N seconds without a request (default 1000)\n"
+    "      --idle-timeout N      user mode, started by its socket, ends after N idle seconds (default 1000)\n"
     "  -d, --debug               the same as --debug-level=1\n"
     "      --debug-level N       log each request from 1 on\n"
     "      --syslog-status       log the GSS status of calls\n"
@@ -84,9 +84,6 @@ take(int option, const char *value, struct options *o, struct gage_err *err)
 {
     int64_t number = 0;
     switch (option) {
-    case 'D':
-        o->interactive = false;
-        break;
     case 'i':
         o->interactive = true;
         break;
@@ -153,8 +150,10 @@ options_read(int argc, char **argv, struct options *o, struct gage_err *err)
     *o = (struct options){.debug_level = -1, .idle_timeout = 1000, .for_uid = -1};
     bool daemon = false;
     for (int option; (option = getopt_long(argc, argv, "DiuC:c:s:d", table, NULL)) != -1;) {
-        daemon = daemon || option == 'D';
-        TRY(take(option, optarg, o, err));
+        if (option == 'D')
+            daemon = true;
+        else
+            TRY(take(option, optarg, o, err));
     }
     REQUIRE(optind == argc, err, GAGE_E_USAGE, "there is no argument \"%.40s\": see gage-proxyd --help", argv[optind]);
     REQUIRE(!(daemon && o->interactive), err, GAGE_E_USAGE, "--daemon and --interactive exclude each other");

@@ -2,7 +2,9 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
+import time
 import unittest
 
 import gssapi
@@ -187,17 +189,39 @@ class Lifecycle(unittest.TestCase):
         env = dict(self.realm.env, XDG_RUNTIME_DIR=folder)
         return subprocess.Popen([PROGRAM, "-u", *options], env=env, stderr=subprocess.PIPE, text=True, **more)
 
-    def test_user_mode_serves_ones_own_session_and_ends_when_idle(self):
+    def test_user_mode_serves_ones_own_session_until_it_is_told_to_end(self):
+        """As gssproxy: nobody would start it again, so being idle does not end it where it opened the socket itself."""
         with Daemon(self.realm) as daemon:
-            process = self.user_mode(daemon.dir, "--idle-timeout=1")
+            process = self.user_mode(daemon.dir, "-i", "--idle-timeout=1")
             path = os.path.join(daemon.dir, "gssproxy", "default.sock")
             wait_for(lambda: os.path.exists(path), "the socket")
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
             with Wire(path) as wire:
                 result = call(wire, "init_sec_context", target=service("host@localhost"), mech=KRB5, flags=2)
                 self.assertTrue(result["token"], result["status"]["minor_string"])
+            time.sleep(2.5)
+            self.assertIsNone(process.poll())
+            process.terminate()
             self.assertEqual(process.wait(30), 0)
-            self.assertIn("Terminating, after idling", process.stderr.read())
+            self.assertNotIn("idling", process.stderr.read())
+
+    def test_user_mode_goes_into_the_background_unless_it_is_told_not_to(self):
+        with Daemon(self.realm) as daemon:
+            process = self.user_mode(daemon.dir)
+            self.assertEqual(process.wait(30), 0)
+            path = os.path.join(daemon.dir, "gssproxy", "default.sock")
+            with Wire(path) as wire:
+                pid = struct.unpack("3i", wire.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+                self.assertEqual(len(wire.call(0)), 24)
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not os.path.exists(path), "the end")
+
+    def test_the_words_that_exclude_each_other_are_refused_in_either_order(self):
+        with Daemon(self.realm) as daemon:
+            for words in (("-i", "-D"), ("-D", "-i"), ("--daemon", "--interactive")):
+                done = self.run_program("-c", daemon.path("gssproxy.conf"), *words)
+                self.assertEqual(done.returncode, 2, words)
+                self.assertIn("exclude each other", done.stderr)
 
     def test_user_mode_takes_the_socket_that_the_manager_passes(self):
         with Daemon(self.realm) as daemon, socket.socket(socket.AF_UNIX) as listener:
@@ -208,11 +232,12 @@ class Lifecycle(unittest.TestCase):
                         "os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])")
             env = dict(self.realm.env, XDG_RUNTIME_DIR=daemon.dir)
             os.set_inheritable(listener.fileno(), True)
-            process = subprocess.Popen(["/usr/bin/python3", "-c", launcher, str(listener.fileno()), PROGRAM, "-u", "--idle-timeout=1"],
+            process = subprocess.Popen(["/usr/bin/python3", "-c", launcher, str(listener.fileno()), PROGRAM, "-i", "-u", "--idle-timeout=1"],
                                        env=env, pass_fds=[listener.fileno()], stderr=subprocess.PIPE, text=True)
             with Wire(path) as wire:
                 self.assertEqual(len(wire.call(0)), 24)
-            self.assertEqual(process.wait(30), 0, process.stderr.read())
+            self.assertEqual(process.wait(30), 0)
+            self.assertIn("Terminating, after idling", process.stderr.read())
             self.assertTrue(os.path.exists(path), "a passed socket is not ours to remove")
 
     # ---- what the plugin leaves in a user's cache ----
