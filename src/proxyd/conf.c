@@ -9,6 +9,7 @@
 #include "app/conf.h"
 #include "base/encode.h"
 #include "proxyd/mech.h"
+#include "proxyd/selinux.h"
 
 #define ENTRIES_MAX 65536
 #define SERVICE_PREFIX "service/"
@@ -174,6 +175,10 @@ check_service(const struct conf *conf, const char *section, const struct service
         REQUIRE(s->program[0] == '/', err, GAGE_E_CONFIG, "%s: program = %s is not an absolute path", at, s->program);
         REQUIRE(strchr(s->program, '|') == NULL, err, GAGE_E_CONFIG, "%s: program: the character | is reserved", at);
     }
+    if (s->selinux_context != NULL)
+        REQUIRE(selinux_good(s->selinux_context), err, GAGE_E_CONFIG,
+                "%s: selinux_context = %s is not USER:ROLE:TYPE or USER:ROLE:TYPE:RANGE",
+                where_of(conf, section, "selinux_context"), s->selinux_context);
     if (s->socket != NULL)
         REQUIRE(s->socket[0] == '/' && strlen(s->socket) < 108, err, GAGE_E_CONFIG,
                 "%s: socket = %s is not an absolute path below 108 bytes", where_of(conf, section, "socket"),
@@ -231,6 +236,12 @@ same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool
+same_selinux(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : selinux_equal(a, b);
+}
+
 const char *
 service_socket(const struct conf *conf, const struct service *service)
 {
@@ -253,7 +264,7 @@ check_overlap(const struct conf *conf, struct gage_err *err)
         for (size_t j = 0; j < i; j++) {
             const struct service *a = &conf->services[j], *b = &conf->services[i];
             if (!same_text(service_socket(conf, a), service_socket(conf, b)) || !same_text(a->program, b->program) ||
-                !same_text(a->selinux_context, b->selinux_context))
+                !same_selinux(a->selinux_context, b->selinux_context))
                 continue;
             REQUIRE(!a->allow_any_uid && a->euid != b->euid, err, GAGE_E_CONFIG,
                     "%s: [service/%s] hides [service/%s]: same socket, program and uid; give one of them a socket of "

@@ -106,8 +106,10 @@ bool service_has_mech(const struct service *service, gss_const_OID mech);
 
 enum key_kind {
     KEY_TEXT,
+    KEY_NAME, /* text; an empty one is none */
     KEY_BOOL, /* gssproxy's: 1, true, yes, on; anything else is false */
     KEY_INT,
+    KEY_NUMBER, /* gssproxy's, which takes what is no number of the range: so do we, with a warning */
     KEY_SECONDS,
     KEY_UID, /* number or name */
     KEY_USAGE,

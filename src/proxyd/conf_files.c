@@ -58,6 +58,20 @@ parse(const char *path, struct parsed *p, struct gage_err *err)
     return rc;
 }
 
+/* gssproxy.conf(5): what stands behind a # is a comment; behind a value where a blank stands before it. */
+static void
+cut_comment(char *text)
+{
+    for (char *p = text; *p != '\0'; p++) {
+        if (*p != '#' || (p > text && p[-1] != ' ' && p[-1] != '\t'))
+            continue;
+        while (p > text && (p[-1] == ' ' || p[-1] == '\t'))
+            p--;
+        *p = '\0';
+        return;
+    }
+}
+
 /* All values of a key, in the file's order. */
 static gage_rc
 take_values(struct conf *conf, struct parsed *p, const char *path, const char *section, const char *key,
@@ -73,6 +87,8 @@ take_values(struct conf *conf, struct parsed *p, const char *path, const char *s
         value_get_line(value, &line);
         snprintf(where, sizeof where, "%s:%u", path, line);
         char *text = ini_get_string_config_value(value, &failed);
+        if (text != NULL)
+            cut_comment(text);
         gage_rc rc = conf_add_entry(conf, section, key, text != NULL ? text : "", where, err);
         free(text);
         TRY(rc);
@@ -129,13 +145,14 @@ take_file(struct conf *conf, const char *path, struct gage_err *err)
     return rc;
 }
 
-/* NN-NAME.conf */
+/* NN-NAME.conf, NAME one character at least */
 static int
 is_fragment(const struct dirent *entry)
 {
     const char *name = entry->d_name;
     size_t n = strlen(name);
-    return n > 8 - 1 && strspn(name, "0123456789") >= 2 && name[2] == '-' && strcmp(name + n - 5, ".conf") == 0;
+    return n > sizeof "NN-.conf" - 1 && strspn(name, "0123456789") >= 2 && name[2] == '-' &&
+           strcmp(name + n - 5, ".conf") == 0;
 }
 
 static gage_rc

@@ -22,10 +22,10 @@
 /* clang-format off */
 const struct key_row conf_rows[] = {
     {true, "debug", KEY_BOOL, G(debug), "no", 0, 0, "Log at debug_level 1."},
-    {true, "debug_level", KEY_INT, G(debug_level), "0", 0, 100, "0: failures and notices; 1 and more: each request too. Secrets are printed at no level."},
+    {true, "debug_level", KEY_NUMBER, G(debug_level), "0", 0, 100, "0: failures and notices; 1 and more: each request too. Secrets are printed at no level."},
     {true, "syslog_status", KEY_BOOL, G(syslog_status), "no", 0, 0, "Log the GSS status of every failed call."},
-    {true, "run_as_user", KEY_TEXT, G(run_as_user), NULL, 0, 0, "Drop privileges to this user once the sockets are open."},
-    {true, "worker threads", KEY_INT, G(worker_threads), "0", 0, 1024, "Threads that serve at once where one is not enough; 0: one for each processor. A call that blocks counts as none of them: another thread takes its place."},
+    {true, "run_as_user", KEY_NAME, G(run_as_user), NULL, 0, 0, "Drop privileges to this user once the sockets are open."},
+    {true, "worker threads", KEY_NUMBER, G(worker_threads), "0", 0, 1024, "Threads that serve at once where one is not enough; 0: one for each processor. A call that blocks counts as none of them: another thread takes its place."},
     {true, "max_connections", KEY_INT, G(max_connections), "4096", 1, 1000000, "Connections of all uids together."},
     {true, "max_connections_per_uid", KEY_INT, G(max_connections_per_uid), "1100", 1, 1000000, "Connections of one uid."},
     {true, "max_requests_per_uid", KEY_INT, G(max_requests_per_uid), "1024", 1, 1000000, "Requests of one uid being worked on or waiting; past it the uid's connections are not read."},
@@ -54,12 +54,12 @@ const struct key_row conf_rows[] = {
     {false, "allow_client_ccache_sync", KEY_BOOL, S(allow_client_ccache_sync), "no", 0, 0, "Send a changed credential back to a client that asks for it."},
     {false, "kernel_nfsd", KEY_BOOL, S(kernel_nfsd), "no", 0, 0, "Serve the kernel's NFS server: register with it and answer in its formats."},
     {false, "linux_credentials", KEY_BOOL, S(linux_credentials), "no", 0, 0, "Answer linux_lucid_v1 and linux_creds_v1 (kernel_nfsd includes it)."},
-    {false, "krb5_principal", KEY_TEXT, S(krb5_principal), NULL, 0, 0, "The name used where the client asks for none."},
+    {false, "krb5_principal", KEY_NAME, S(krb5_principal), NULL, 0, 0, "The name used where the client asks for none."},
     {false, "cred_store", KEY_STORE, S(store), NULL, 0, 0, "KEY:VALUE for gss_acquire_cred_from; repeated. %U: uid, %u: user name, %%: a percent sign."},
     {false, "cred_usage", KEY_USAGE, S(cred_usage), "both", 0, 0, "initiate, accept or both."},
     {false, "filter_flags", KEY_FLAGS, S(filter_flags), "+DELEGATE", 0, 0, "Request flags taken out of every initiation."},
     {false, "enforce_flags", KEY_FLAGS, S(enforce_flags), NULL, 0, 0, "Request flags put into every initiation."},
-    {false, "min_lifetime", KEY_INT, S(min_lifetime), "15", 0, INT32_MAX, "Seconds a credential must still live to be used again."},
+    {false, "min_lifetime", KEY_NUMBER, S(min_lifetime), "15", 0, INT32_MAX, "Seconds a credential must still live to be used again."},
     {false, "keep_keys", KEY_BOOL, S(keep_keys), "no", 0, 0, "Keep established contexts in the daemon: clients get a reference and per-message calls go through it."},
     {false, "machine_uid", KEY_MAP, S(machine_uid), NULL, 0, 0, "PRINCIPAL:UID for linux_creds_v1; repeated. Exactly this principal gets this uid, e.g. a machine's root its no_root_squash."},
     {false, "max_connections", KEY_INT, S(max_connections), "2048", 1, 1000000, "Connections of the service."},
@@ -101,11 +101,15 @@ nearest_flag(const char *word)
     return nearest_word(word, names, FLAG_COUNT);
 }
 
-static gage_rc
-parse_flag(const char *word, const char *key, OM_uint32 *set, const char *where, struct gage_err *err)
+/* gssproxy leaves out what is no flag: so do we, and say so. */
+static void
+parse_flag(struct conf *conf, const char *word, const char *key, OM_uint32 *set, const char *where)
 {
-    REQUIRE(word[0] == '+' || word[0] == '-', err, GAGE_E_CONFIG, "%s: %s: %s lacks its + or -", where, key, word);
     OM_uint32 flag = 0;
+    if (word[0] != '+' && word[0] != '-') {
+        conf_warn(conf, "%s: %s: %s lacks its + or -, and is ignored", where, key, word);
+        return;
+    }
     for (size_t i = 0; i < FLAG_COUNT; i++)
         if (strcasecmp(flags[i].name, word + 1) == 0)
             flag = flags[i].flag;
@@ -113,12 +117,14 @@ parse_flag(const char *word, const char *key, OM_uint32 *set, const char *where,
         char *end;
         unsigned long n = strtoul(word + 1, &end, 0);
         const char *near = nearest_flag(word + 1);
-        REQUIRE(*end == '\0' && n > 0 && n <= UINT32_MAX, err, GAGE_E_CONFIG, "%s: %s: there is no flag %s%s%s", where,
-                key, word + 1, near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+        if (*end != '\0' || n == 0 || n > UINT32_MAX) {
+            conf_warn(conf, "%s: %s: there is no flag %s, it is ignored%s%s", where, key, word + 1,
+                      near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+            return;
+        }
         flag = (OM_uint32)n;
     }
     *set = word[0] == '+' ? *set | flag : *set & ~flag;
-    return GAGE_DONE;
 }
 
 /* Calls `take` for each word of a list separated by commas and blanks. */
@@ -141,6 +147,7 @@ each_word(const char *text, gage_rc (*take)(void *, const char *, struct gage_er
 }
 
 struct flag_list {
+    struct conf *conf;
     const char *key, *where;
     OM_uint32 *set;
 };
@@ -149,7 +156,8 @@ static gage_rc
 take_flag(void *context, const char *word, struct gage_err *err)
 {
     struct flag_list *list = context;
-    return parse_flag(word, list->key, list->set, list->where, err);
+    parse_flag(list->conf, word, list->key, list->set, list->where);
+    return GAGE_DONE;
 }
 
 struct mech_list {
@@ -264,6 +272,25 @@ set_number(const struct key_row *row, int64_t *to, const char *value, const char
     return GAGE_DONE;
 }
 
+/* What stands behind a number is left out, one too large becomes the largest, one too small the default. */
+static gage_rc
+set_old_number(struct conf *conf, const struct key_row *row, int64_t *to, const char *value, const char *where,
+               struct gage_err *err)
+{
+    char *end;
+    long long n = strtoll(value, &end, 10);
+    REQUIRE(end != value, err, GAGE_E_CONFIG, "%s: %s = %s is not a number from %" PRId64 " to %" PRId64, where,
+            row->name, value, row->min, row->max);
+    if (n > row->max)
+        *to = row->max;
+    else if (n >= row->min)
+        *to = n;
+    if (*end != '\0' || n < row->min || n > row->max)
+        conf_warn(conf, "%s: %s = %s is not a number from %" PRId64 " to %" PRId64 ", %" PRId64 " is taken", where,
+                  row->name, value, row->min, row->max, *to);
+    return GAGE_DONE;
+}
+
 static gage_rc
 set_usage(gss_cred_usage_t *to, const char *value, const char *where, struct gage_err *err)
 {
@@ -305,10 +332,14 @@ conf_row_set(struct conf *conf, const struct key_row *row, void *target, const c
              struct gage_err *err)
 {
     void *member = (char *)target + row->offset;
-    struct flag_list list = {row->name, where, member};
+    struct flag_list list = {conf, row->name, where, member};
     switch (row->kind) {
+    case KEY_NAME:
     case KEY_TEXT:
         free(*(char **)member);
+        *(char **)member = NULL;
+        if (row->kind == KEY_NAME && value[0] == '\0')
+            return GAGE_DONE;
         *(char **)member = strdup(value);
         REQUIRE(*(char **)member != NULL, err, GAGE_E_NOMEM, "out of memory");
         return GAGE_DONE;
@@ -317,6 +348,8 @@ conf_row_set(struct conf *conf, const struct key_row *row, void *target, const c
         if (!*(bool *)member)
             warn_of_word(conf, row->name, value, where);
         return GAGE_DONE;
+    case KEY_NUMBER:
+        return set_old_number(conf, row, member, value, where, err);
     case KEY_INT:
     case KEY_SECONDS:
         return set_number(row, member, value, where, err);
@@ -360,6 +393,7 @@ conf_row_show(const struct key_row *row, const void *target, gage_buf *out)
     const void *member = (const char *)target + row->offset;
     char number[32];
     switch (row->kind) {
+    case KEY_NAME:
     case KEY_TEXT:
         if (*(char *const *)member != NULL)
             put_printable(out, slice_str(*(char *const *)member));
@@ -368,6 +402,7 @@ conf_row_show(const struct key_row *row, const void *target, gage_buf *out)
         put_bytes(out, slice_str(*(const bool *)member ? "yes" : "no"));
         return;
     case KEY_INT:
+    case KEY_NUMBER:
     case KEY_SECONDS:
         snprintf(number, sizeof number, "%" PRId64, *(const int64_t *)member);
         put_bytes(out, slice_str(number));
@@ -410,7 +445,7 @@ free_rows(const struct key_row *row, struct service *s)
 void
 conf_row_free(const struct key_row *row, void *target)
 {
-    if (row->kind == KEY_TEXT) {
+    if (row->kind == KEY_TEXT || row->kind == KEY_NAME) {
         char **text = (char **)((char *)target + row->offset);
         free(*text);
         *text = NULL;

@@ -9,6 +9,7 @@
 #include "proxyd/audit.h"
 #include "proxyd/metrics.h"
 #include "proxyd/procs.h"
+#include "proxyd/selinux.h"
 #include "proxyd/server.h"
 
 /* ---- matching ---- */
@@ -20,7 +21,7 @@ match_service(const struct conf *conf, const struct peer *peer, const char *sock
         const struct service *s = &conf->services[i];
         if ((s->allow_any_uid || s->euid == peer->uid) && strcmp(service_socket(conf, s), socket) == 0 &&
             (s->program == NULL || (peer->same_program && strcmp(s->program, peer->program) == 0)) &&
-            (s->selinux_context == NULL || strcmp(s->selinux_context, peer->selinux) == 0))
+            (s->selinux_context == NULL || selinux_equal(s->selinux_context, peer->selinux)))
             return s;
     }
     return NULL;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "proxyd/conf.h"
 #include "proxyd/mech.h"
+#include "proxyd/selinux.h"
 
 static char folder[64];
 
@@ -99,6 +100,7 @@ TEST(files_whose_names_do_not_fit_are_not_read)
     write_conf("main.conf", NFS);
     write_conf("x-1.conf", "[broken\n");
     write_conf("10-x.conf.bak", "[broken\n");
+    write_conf("10-.conf", "[broken\n");
     struct conf *conf = NULL;
     assert_ok(load(&conf, NULL));
     conf_unref(&conf);
@@ -124,6 +126,12 @@ TEST(each_warning_names_file_and_line_and_what_was_meant)
         {NFS "mechs2 = krb5\n", "main.conf:4: there is no key mechs2", "mechs"},
         {"[service/a]\neuid = 0\nmechs = krb5, spnegoo\n", "main.conf:3: mechs: spnegoo is neither", "spnego"},
         {NFS "[gssprox]\ndebug = yes\n", "main.conf:5: there is no section [gssprox]", "service/NAME"},
+        {NFS "enforce_flags = +DELEGAT\n", "main.conf:4: enforce_flags: there is no flag DELEGAT", "DELEGATE"},
+        {NFS "enforce_flags = DELEGATE\n", "main.conf:4: enforce_flags: DELEGATE lacks its + or -", "ignored"},
+        {NFS "min_lifetime = 15s\n", "main.conf:4: min_lifetime = 15s is not a number", "15 is taken"},
+        {NFS "min_lifetime = -1\n", "main.conf:4: min_lifetime = -1 is not a number", "15 is taken"},
+        {"[gssproxy]\nworker threads = 5000\n" NFS, "main.conf:2: worker threads = 5000 is not", "1024 is taken"},
+        {"[gssproxy]\ndebug_level = -1\n" NFS, "main.conf:2: debug_level = -1 is not", "0 is taken"},
         {"[gssproxy]\nmax_connection = 5\n" NFS, "main.conf:2: there is no key max_connection", "max_connections"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -142,6 +150,45 @@ TEST(each_warning_names_file_and_line_and_what_was_meant)
     conf_unref(&conf);
 }
 
+TEST(a_sharp_after_a_blank_begins_a_comment_and_an_empty_name_is_none)
+{
+    write_conf("main.conf",
+               "[gssproxy]\nrun_as_user =\n[service/nfs] \n  mechs = krb5 # and no other\n  euid = 0\t# root\n"
+               "  cred_store = keytab:/etc/a#b # a file\n  krb5_principal =\n");
+    struct conf *conf = NULL;
+    assert_ok(load(&conf, NULL));
+    assert_int_equal(conf->warning_count, 0);
+    assert_null(conf->settings.run_as_user);
+    assert_null(conf->services[0].krb5_principal);
+    assert_string_equal(conf->services[0].store[0].value, "/etc/a#b");
+    conf_unref(&conf);
+}
+
+TEST(selinux_contexts_are_compared_part_by_part_and_ranges_where_both_have_one)
+{
+    static const struct {
+        const char *a, *b;
+        bool equal;
+    } rows[] = {
+        {"system_u:system_r:httpd_t:s0", "system_u:system_r:httpd_t:s0", true},
+        {"system_u:system_r:httpd_t", "system_u:system_r:httpd_t:s0-s0:c0.c1023", true},
+        {"system_u:system_r:httpd_t:s0", "system_u:system_r:httpd_t:s0:c1", false},
+        {"system_u:system_r:httpd_t:s0", "system_u:system_r:httpd_tt:s0", false},
+        {"system_u:system_r:httpd_t", "system_u:system_r:http", false},
+        {"user_u:system_r:httpd_t", "system_u:system_r:httpd_t", false},
+        {"system_u:user_r:httpd_t", "system_u:system_r:httpd_t", false},
+        {"system_u:system_r:httpd_t", "", false},
+        {"unconfined", "unconfined", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(selinux_equal(rows[i].a, rows[i].b), rows[i].equal);
+        assert_int_equal(selinux_equal(rows[i].b, rows[i].a), rows[i].equal);
+    }
+    assert_true(selinux_good("a:b:c") && selinux_good("a:b:c:s0:c1,c2"));
+    assert_false(selinux_good("") || selinux_good("a") || selinux_good("a:b:") || selinux_good(":b:c") ||
+                 selinux_good("a::c"));
+}
+
 TEST(each_error_names_file_and_line)
 {
     static const struct {
@@ -153,12 +200,14 @@ TEST(each_error_names_file_and_line)
         {NFS "cred_store = /etc/krb5.keytab\n", "main.conf:4", "KEY:VALUE"},
         {NFS "cred_store = ccache:FILE:/x_%q\n", "main.conf:4", "%q is not a pattern"},
         {NFS "cred_usage = acept\n", "main.conf:4", "did you mean accept"},
-        {NFS "enforce_flags = +DELEGAT\n", "main.conf:4", "did you mean DELEGATE"},
-        {NFS "enforce_flags = DELEGATE\n", "main.conf:4", "lacks its + or -"},
         {NFS "min_lifetime = soon\n", "main.conf:4", "not a number"},
         {NFS "krb5_keytab = /etc/krb5.keytab\n", "main.conf:4", "cred_store = keytab"},
         {NFS "program = sbin/x\n", "main.conf:4", "absolute"},
         {NFS "program = /a|b\n", "main.conf:4", "reserved"},
+        {NFS "program =\n", "main.conf:4", "absolute"},
+        {NFS "selinux_context = httpd_t\n", "main.conf:4", "USER:ROLE:TYPE"},
+        {NFS "selinux_context = a:b:c\n[service/b]\nmechs = krb5\neuid = 0\nselinux_context = a:b:c:s0\n",
+         "main.conf:6", "hides"},
         {NFS "socket = run/x\n", "main.conf:4", "absolute"},
         {NFS "machine_uid = host/x@Y\n", "main.conf:4", "PRINCIPAL:UID"},
         {NFS "[service/b]\nmechs = krb5\neuid = 0\n", "main.conf:5", "hides"},
@@ -259,6 +308,8 @@ TEST_MAIN(FOLDER_CASE(reads_the_packaged_configuration),
           FOLDER_CASE(files_whose_names_do_not_fit_are_not_read),
           FOLDER_CASE(unknown_keys_warn_with_line_and_nearest_key),
           FOLDER_CASE(each_warning_names_file_and_line_and_what_was_meant), FOLDER_CASE(each_error_names_file_and_line),
+          FOLDER_CASE(a_sharp_after_a_blank_begins_a_comment_and_an_empty_name_is_none),
+          CASE(selinux_contexts_are_compared_part_by_part_and_ranges_where_both_have_one),
           FOLDER_CASE(every_default_passes_its_own_check_and_is_shown_with_its_origin),
           FOLDER_CASE(the_policy_hash_follows_what_decides_and_nothing_else),
           CASE(user_mode_serves_the_callers_own_uid_and_reads_no_file),
