@@ -120,8 +120,8 @@ class Realm:
         out = self.run("kadmin.local", "-r", REALM, input=script + "\n")
         return out
 
-    def start_kdc(self):
-        self.kdc = subprocess.Popen(["krb5kdc", "-n", "-r", REALM], env=self.env,
+    def start_kdc(self, **env):
+        self.kdc = subprocess.Popen(["krb5kdc", "-n", "-r", REALM], env=dict(self.env, **env),
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):
             with socket.socket() as s:
