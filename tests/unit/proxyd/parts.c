@@ -1,6 +1,7 @@
 /* The parts of the daemon that need no realm: credential descriptions, the store's patterns, kernel formats, advice, audit lines. */
 #include "unit/test.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -166,8 +167,29 @@ TEST(an_audit_line_is_one_line_whatever_it_tells)
     assert_non_null(strstr((const char *)line.p, "procedure=\"accept_sec_context\" service=\"test\" uid=5 pid=42"));
 }
 
+TEST(looking_for_a_names_attributes_leaves_no_memory_behind)
+{
+    OM_uint32 minor;
+    gss_buffer_desc display = {5, text("alice")};
+    gss_name_t name = GSS_C_NO_NAME, canonical = GSS_C_NO_NAME;
+    assert_int_equal(gss_import_name(&minor, &display, GSS_C_NT_USER_NAME, &name), GSS_S_COMPLETE);
+    assert_int_equal(gss_canonicalize_name(&minor, name, &krb5, &canonical), GSS_S_COMPLETE);
+    size_t before = 0;
+    for (int i = 0; i < 1100; i++) {
+        gssx_name out = {0};
+        if (i == 100)
+            before = mallinfo2().uordblks;
+        assert_true(name_to_gssx(canonical, true, &out, &call.status));
+        xdr_free(GSSX_XDR(gssx_name), &out);
+    }
+    assert_true(mallinfo2().uordblks < before + 1000); /* one byte a time would be as much */
+    gss_release_name(&minor, &canonical);
+    gss_release_name(&minor, &name);
+}
+
 #define SET_UP(name) cmocka_unit_test_setup(name, set_up)
 TEST_MAIN(SET_UP(a_wish_names_who_acts_as_gssproxy_has_it), SET_UP(uids_that_are_none_are_refused),
           SET_UP(descriptions_read_back_and_nothing_else_does), SET_UP(store_patterns_are_filled_in_for_the_acting_uid),
           SET_UP(kernel_formats_are_packed_in_host_order), SET_UP(errors_of_kerberos_say_what_to_do),
-          SET_UP(an_audit_line_is_one_line_whatever_it_tells))
+          SET_UP(an_audit_line_is_one_line_whatever_it_tells),
+          SET_UP(looking_for_a_names_attributes_leaves_no_memory_behind))
