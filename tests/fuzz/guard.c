@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/require.h"
 #include "relayd/guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,13 +18,6 @@ pass(struct guard *g, gage_slice bytes, size_t step)
         total += guard_feed(g, gage_slice_of(bytes.p + total, n));
     }
     return total;
-}
-
-static void
-require(bool cond)
-{
-    if (!cond)
-        abort();
 }
 
 /* A complete head ends at the first empty line, and holds no byte that a lenient reader could take for another line end. */
