@@ -290,7 +290,7 @@ class Hostile(unittest.TestCase):
             path = os.path.join(daemon.dir, "gssproxy", "default.sock")
             env = dict(self.realm.env, XDG_RUNTIME_DIR=daemon.dir, GSS_USE_PROXY="yes", GSSPROXY_SOCKET=path, GSS_MECH_CONFIG=mech,
                        GSSPROXY_BEHAVIOR="REMOTE_FIRST")
-            process = subprocess.Popen([PROGRAM, "-u", "--debug"], env=env, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen([PROGRAM, "-i", "-u", "--debug"], env=env, stderr=subprocess.PIPE, text=True)
             try:
                 wait_for(lambda: os.path.exists(path), "the socket")
                 with Wire(path) as wire:
