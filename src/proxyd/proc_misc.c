@@ -80,10 +80,23 @@ struct store_job {
     bool good;
 };
 
+/* SPNEGO's credential is krb5's underneath, and MIT's SPNEGO answers that it stored where it did not: krb5's is what is stored. */
+static bool
+stored_well(struct store_job *job, bool spnego)
+{
+    OM_uint32 minor;
+    if (job->stored == GSS_C_NO_OID_SET || job->stored->count == 0)
+        return status_fail(&job->call->status, GSS_S_UNAVAILABLE, ENOTSUP, "the mechanism stores no credentials");
+    return !spnego || !GSS_ERROR(gss_add_oid_set_member(&minor, (gss_OID)(uintptr_t)&mech_oid_spnego, &job->stored)) ||
+           PROC_NO_MEMORY(job->call);
+}
+
 static void
 store_now(struct store_job *job)
 {
-    gss_OID_desc mech = gss_oid_of(&job->arg->desired_mech);
+    gss_OID_desc asked = gss_oid_of(&job->arg->desired_mech);
+    bool spnego = mech_equal(&asked, &mech_oid_spnego);
+    gss_OID_desc mech = spnego ? mech_oid_krb5 : asked;
     gss_key_value_set_desc set = {(OM_uint32)job->store->count,
                                   (gss_key_value_element_desc *)(uintptr_t)job->store->rows};
     OM_uint32 minor, major;
@@ -92,7 +105,9 @@ store_now(struct store_job *job)
                                 mech.length > 0 ? &mech : GSS_C_NO_OID, (OM_uint32)job->arg->overwrite_cred,
                                 (OM_uint32)job->arg->default_cred, &set, &job->stored, &job->usage);
     lock_until_ns = 0;
-    job->good = status_set(&job->call->status, major, minor, mech.length > 0 ? &mech : GSS_C_NO_OID);
+    job->good = mech.length == 0 || mech_is_krb5(&mech) ? status_set_code(&job->call->status, major, minor, "")
+                                                        : status_set(&job->call->status, major, minor, &mech);
+    job->good = job->good && stored_well(job, spnego);
 }
 
 /* Only this thread's ids change: the raw system calls do that, the library's wrappers would change the whole process. The thread ends
@@ -153,8 +168,10 @@ proc_store_cred(struct call *call, gssx_arg_store_cred *arg, gssx_res_store_cred
     AUTO(cred_use) use = {0};
     AUTO(cred_store) target = {0};
     AUTO(gss_OID_set) stored = GSS_C_NO_OID_SET;
-    if (!cred_open(call, HANDLE_CRED, gssx_slice(&arg->input_cred_handle.cred_handle_reference), &ref) ||
-        !cred_begin(call, &ref, NULL, &use) || !store_target(call, &target))
+    if (!cred_open(call, HANDLE_CRED, gssx_slice(&arg->input_cred_handle.cred_handle_reference), &ref))
+        return false;
+    spec_for_storing(&ref.spec);
+    if (!cred_begin(call, &ref, NULL, &use) || !store_target(call, &target))
         return false;
     struct store_job job = {.call = call, .arg = arg, .cred = use.cred, .store = &target};
     bool good = run_store(call, &job);

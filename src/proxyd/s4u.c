@@ -47,6 +47,15 @@ service_credential(struct call *call, gss_OID_set mechs, gss_key_value_set_desc 
     return status_set(&call->status, major, minor, &mech_oid_krb5);
 }
 
+static bool
+impersonated(struct call *call, OM_uint32 major, OM_uint32 minor, gss_name_t user)
+{
+    AUTO(gage_buf) shown = GAGE_BUF(200);
+    name_show(user, &shown);
+    put_u8(&shown, 0);
+    return status_set_code(&call->status, major, minor, shown.bad ? "" : (const char *)shown.p);
+}
+
 bool
 s4u_acquire(struct call *call, gss_name_t user, gss_cred_usage_t usage, gss_OID_set mechs,
             gss_key_value_set_desc *store, gss_cred_id_t *cred)
@@ -68,8 +77,8 @@ s4u_acquire(struct call *call, gss_name_t user, gss_cred_usage_t usage, gss_OID_
     }
     major = gss_acquire_cred_impersonate_name(&minor, service, user, GSS_C_INDEFINITE, mechs, GSS_C_INITIATE, &as_user,
                                               NULL, NULL);
-    if (GSS_ERROR(major))
-        return status_set(&call->status, major, minor, &mech_oid_krb5);
+    if (!impersonated(call, major, minor, user))
+        return false;
     return delegate_to_self(call, service, as_user, self, cred);
 }
 
@@ -92,7 +101,7 @@ s4u_impersonate(struct call *call, gss_cred_id_t impersonator, gss_name_t user, 
             s->name);
     major = gss_acquire_cred_impersonate_name(&minor, impersonator, user, GSS_C_INDEFINITE, mechs, GSS_C_INITIATE, cred,
                                               NULL, NULL);
-    return status_set(&call->status, major, minor, &mech_oid_krb5);
+    return impersonated(call, major, minor, user);
 }
 
 /* Whether the target's krb5 name is this text. */

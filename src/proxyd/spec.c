@@ -169,6 +169,21 @@ spec_for_accepting(struct cred_spec *spec)
     buf_reset(&spec->name_type);
 }
 
+void
+spec_for_storing(struct cred_spec *spec)
+{
+    size_t kept = 0;
+    bool krb5 = false;
+    for (size_t i = 0; i < spec->mech_count; i++) {
+        bool takes = mech_is_krb5(&spec->mechs[i]) || mech_equal(&spec->mechs[i], &mech_oid_spnego);
+        if (takes && krb5)
+            continue;
+        spec->mechs[kept++] = takes ? mech_oid_krb5 : spec->mechs[i];
+        krb5 = krb5 || takes;
+    }
+    spec->mech_count = kept;
+}
+
 bool
 spec_add(struct call *call, struct cred_spec *spec, const struct cred_spec *more)
 {
@@ -249,5 +264,10 @@ spec_acquire(struct call *call, const struct cred_spec *spec, struct cred_store 
         return s4u_acquire(call, name, spec->usage, &mechs, &set, cred);
     major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, &mechs, spec->usage,
                                   store->count > 0 ? &set : GSS_C_NO_CRED_STORE, cred, NULL, NULL);
-    return status_set(&call->status, major, minor, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID);
+    if (status_set(&call->status, major, minor, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID))
+        return true;
+    char closed[256];
+    if (store_unreadable(store, closed, sizeof closed))
+        status_append(&call->status, closed);
+    return false;
 }

@@ -35,6 +35,8 @@ GAGE_AUTO_DEFINE(cred_spec, spec_free)
  * mechanisms is all of them. NO_CRED where the service allows none of them or not the usage. */
 bool spec_from_wish(struct call *call, const gssx_name *desired, gss_cred_usage_t usage, const gssx_OID_set *mechs,
                     struct cred_spec *spec);
+/* What a credential handle stands for where it is stored: krb5's in place of SPNEGO's, which is the same one. */
+void spec_for_storing(struct cred_spec *spec);
 /* What a credential handle stands for where it accepts. krb5_principal is a default and no bound: with a handle acquired without a name a
  * ticket for any principal of the keytab is good, as with gssproxy; a name that the client asked for does bind. */
 void spec_for_accepting(struct cred_spec *spec);

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <krb5.h>
+
 #include "base/encode.h"
 #include "proxyd/conv.h"
 #include "proxyd/mech.h"
 
-/* Parts of MIT krb5's messages, and what their reader can do. */
+/* Parts of MIT krb5's messages, and what their reader can do; the first that fits. */
 static const struct {
     const char *part, *advice;
 } advices[] = {
@@ -22,16 +24,73 @@ static const struct {
     {"not found in keytab", "export the service's current key to the keytab again (ktadd)"},
     {"Wrong principal in request", "the client asked for another service name than the keytab holds"},
     {"Request is a replay", "the same token came twice: a replay, or two daemons that share keys"},
+    {"cannot decrypt ticket", "the keytab's key is not the KDC's: export it again (ktadd)"},
+    {"Cannot decrypt ticket for",
+     "the credential was asked for by one name and the ticket is for another: ask for none, "
+     "or see krb5_principal"},
+    {"ncryption type", "KDC, keytab and permitted_enctypes in krb5.conf have to agree on a key's type"},
     {"Decrypt integrity check failed", "the keytab's key is not the KDC's: export it again (ktadd)"},
     {"Preauthentication failed", "the client keytab's key is not the KDC's: export it again (ktadd)"},
     {"No Kerberos credentials available", "give the user a ticket (kinit) or the service a client_keytab"},
     {"No credentials cache found", "give the user a ticket (kinit) or the service a client_keytab"},
+    {"does not match desired name",
+     "the cache holds another name's tickets: leave out the ccache row (each name then has "
+     "a cache in memory), or remove the file"},
+    {"Ticket not yet valid", "set the clocks of client, server and KDC (NTP)"},
+    {"have been revoked", "the principal is locked or disabled: unlock it on the KDC (modprinc +allow_tix, -unlock)"},
+    {"in database has expired", "the principal's time on the KDC is over: give it more (modprinc -expire)"},
+    {"Password has expired", "change the password or key on the KDC"},
+    {"Server krbtgt/", "this realm's KDC does not know that realm: name the host's under domain_realm in krb5.conf, or "
+                       "set up trust between both"},
     {"Ticket expired", "get a new ticket (kinit), or let the service renew from a client_keytab"},
     {"not found in Kerberos database", "create the principal on the KDC, or correct the name"},
     {"Permission denied", "let the daemon's user read the keytab or cache"},
     {"KDC can't fulfill requested option", "allow delegation for the service on the KDC"},
     {"KDC policy rejects request", "allow delegation for the service on the KDC"},
 };
+
+/* What a failure means of which the mechanism says no more than its code. */
+static const struct {
+    OM_uint32 major;
+    const char *meaning;
+} meanings[] = {
+    {GSS_S_BAD_MECH, "the mechanism is not installed, or not one of the service's mechs"},
+    {GSS_S_BAD_NAME, "the name cannot be read in the form it is said to have"},
+    {GSS_S_BAD_NAMETYPE, "the mechanism does not know names of this form"},
+    {GSS_S_BAD_BINDINGS, "client and server are not ends of one channel: something between them ends TLS"},
+    {GSS_S_BAD_SIG, "the message was changed on its way, or belongs to another context"},
+    {GSS_S_NO_CRED, "there is no credential of this mechanism for this use: see the service's cred_store, mechs and "
+                    "cred_usage"},
+    {GSS_S_NO_CONTEXT, "there is no such context: establish it anew"},
+    {GSS_S_DEFECTIVE_TOKEN, "the token is damaged, or of no mechanism that the service has in mechs"},
+    {GSS_S_DEFECTIVE_CREDENTIAL, "the credential is damaged, or of another mechanism: acquire it anew"},
+    {GSS_S_CREDENTIALS_EXPIRED, "get a new ticket (kinit), or let the service renew from a client_keytab"},
+    {GSS_S_CONTEXT_EXPIRED, "establish the context anew"},
+    {GSS_S_UNAVAILABLE, "the mechanism does not do that"},
+};
+
+/* The mechanism's text, where it says more than nothing or "Success". */
+static void
+mend_text(struct gss_status *s)
+{
+    if (s->minor_text[0] != '\0' && strcmp(s->minor_text, "Success") != 0)
+        return;
+    const char *text =
+        "the mechanism gives no reason, a damaged token or message is one: debug_level = 3 logs libkrb5's trace";
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (meanings[i].major == GSS_ROUTINE_ERROR(s->major))
+            text = meanings[i].meaning;
+    snprintf(s->minor_text, sizeof s->minor_text, "%s", text);
+}
+
+static void
+add_advice(struct gss_status *s)
+{
+    const char *advice = status_advice(s->minor_text);
+    size_t n = strlen(s->minor_text);
+    if (advice != NULL)
+        snprintf(s->minor_text + n, sizeof s->minor_text - n, ": %s", advice);
+}
 
 const char *
 status_advice(const char *minor_text)
@@ -92,11 +151,35 @@ status_set(struct gss_status *s, OM_uint32 major, OM_uint32 minor, gss_const_OID
     if (minor != 0)
         display(minor, GSS_C_MECH_CODE, s->mech.length > 0 ? &s->mech : GSS_C_NO_OID, s->minor_text,
                 sizeof s->minor_text);
-    const char *advice = status_advice(s->minor_text);
-    size_t n = strlen(s->minor_text);
-    if (advice != NULL)
-        snprintf(s->minor_text + n, sizeof s->minor_text - n, ": %s", advice);
+    mend_text(s);
+    add_advice(s);
     return false;
+}
+
+bool
+status_set_code(struct gss_status *s, OM_uint32 major, OM_uint32 minor, const char *about)
+{
+    krb5_context context = NULL;
+    if (!GSS_ERROR(major))
+        return status_set(s, major, minor, &mech_oid_krb5);
+    status_fail(s, major, (int)minor, "%s", "");
+    set_mech(s, &mech_oid_krb5);
+    if (minor != 0 && krb5_init_context(&context) == 0) {
+        const char *text = krb5_get_error_message(context, (krb5_error_code)minor);
+        snprintf(s->minor_text, sizeof s->minor_text, "%s%s%s", about, about[0] != '\0' ? ": " : "", text);
+        krb5_free_error_message(context, text);
+        krb5_free_context(context);
+    }
+    mend_text(s);
+    add_advice(s);
+    return false;
+}
+
+void
+status_append(struct gss_status *s, const char *text)
+{
+    size_t n = strlen(s->minor_text);
+    snprintf(s->minor_text + n, sizeof s->minor_text - n, " (%s)", text);
 }
 
 bool

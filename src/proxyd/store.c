@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <krb5.h>
 
@@ -44,6 +45,19 @@ store_find(const struct cred_store *store, const char *key)
 {
     size_t i = find_row(store, key);
     return i < store->count ? store->text[i] : NULL;
+}
+
+bool
+store_unreadable(const struct cred_store *store, char *text, size_t size)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        const char *path = strchr(store->text[i], '/');
+        if (path != NULL && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0 && errno == EACCES) {
+            snprintf(text, size, "%s:%s", store->rows[i].key, path);
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool

@@ -22,6 +22,8 @@ GAGE_AUTO_DEFINE(cred_store, store_free)
 
 /* Fills a zeroed store. False with the call's status set. */
 bool store_expand(struct call *call, const struct cred_spec *spec, struct cred_store *store);
+/* The first row whose file is there and not for this process to read, as KEY:PATH; false where there is none. */
+bool store_unreadable(const struct cred_store *store, char *text, size_t size);
 const char *store_find(const struct cred_store *store, const char *key);
 /* Adds a row; replaces one of the same key. */
 bool store_set(struct call *call, struct cred_store *store, const char *key, const char *value);
