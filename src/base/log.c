@@ -15,11 +15,18 @@
 #define METERED_EVENTS 64
 
 static enum log_level threshold = LOG_LEVEL_INFO;
+static log_writer writer; /* NULL: standard error itself; atomic */
 
 void
 log_set_level(enum log_level level)
 {
     __atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
+}
+
+void
+log_set_writer(log_writer function)
+{
+    __atomic_store_n(&writer, function, __ATOMIC_RELEASE);
 }
 
 static void
@@ -97,6 +104,21 @@ log_format(const struct log_event *event, const struct log_field *fields, size_t
     put_u8(line, '\n');
 }
 
+void
+log_line(const struct log_event *event, const struct log_field *fields, size_t count, unsigned dropped, gage_buf *line)
+{
+    char note[64];
+    if (getenv("JOURNAL_STREAM") != NULL) {
+        snprintf(note, sizeof note, "<%d>", (int)event->level);
+        put_text(line, note);
+    }
+    if (dropped > 0) {
+        snprintf(note, sizeof note, "dropped=%u ", dropped);
+        put_text(line, note);
+    }
+    log_format(event, fields, count, line);
+}
+
 /* How many lines of an event went out in the current second. */
 struct meter {
     const struct log_event *event;
@@ -139,16 +161,12 @@ log_fields(const struct log_event *event, const struct log_field *fields, size_t
     if (event->level > __atomic_load_n(&threshold, __ATOMIC_RELAXED) || !admit(event, &dropped))
         return;
     AUTO(gage_buf) line = GAGE_BUF(LINE_MAX_BYTES + 32);
-    char prefix[32] = "";
-    if (getenv("JOURNAL_STREAM") != NULL)
-        snprintf(prefix, sizeof prefix, "<%d>", (int)event->level);
-    put_text(&line, prefix);
-    if (dropped > 0) {
-        char note[64];
-        snprintf(note, sizeof note, "dropped=%u ", dropped);
-        put_text(&line, note);
+    log_writer function = __atomic_load_n(&writer, __ATOMIC_ACQUIRE);
+    log_line(event, fields, count, dropped, &line);
+    if (function != NULL) {
+        function(gage_buf_slice(&line));
+        return;
     }
-    log_format(event, fields, count, &line);
     ssize_t ignored = write(STDERR_FILENO, line.p, line.n);
     (void)ignored;
 }

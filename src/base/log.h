@@ -35,9 +35,13 @@ struct log_field {
 
 /* Lines above this level are dropped; the default is LOG_LEVEL_INFO. A process-wide setting of programs. */
 void log_set_level(enum log_level level);
-/* Writes the line with one write(2). At most 20 lines a second of each event (per address of `event`'s table row) go out; the
- * next line after a pause says how many were dropped. Thread-safe. */
+/* Writes the line with one write(2), or gives it to log_set_writer's. At most 20 lines a second of each event (per address of `event`'s table
+ * row) go out; the next line after a pause says how many were dropped. Thread-safe. */
 void log_fields(const struct log_event *event, const struct log_field *fields, size_t count);
+
+/* Takes whole lines instead of standard error; NULL: standard error again. A process-wide setting of programs. */
+typedef void (*log_writer)(gage_slice line);
+void log_set_writer(log_writer function);
 
 #define LOG(event, ...)                                                                                                \
     log_fields((event), (const struct log_field[]){__VA_ARGS__},                                                       \
@@ -46,5 +50,8 @@ void log_fields(const struct log_event *event, const struct log_field *fields, s
 
 /* Formats one line, newline included, without writing it: what log_fields does and the tests look at. */
 void log_format(const struct log_event *event, const struct log_field *fields, size_t count, gage_buf *line);
+/* The same with what stands before it on standard error: systemd's prefix, and how many were dropped where that is not 0. */
+void log_line(const struct log_event *event, const struct log_field *fields, size_t count, unsigned dropped,
+              gage_buf *line);
 
 #endif

@@ -33,7 +33,7 @@ const struct key_row conf_rows[] = {
     {true, "idle_timeout", KEY_SECONDS, G(idle_timeout), "15m", 0, 31536000, "A connection that is silent for this long, or half a message for as long, at most a minute, is closed; 0: never (half a message: a minute). Root's connections (the kernel's) are kept."},
     {true, "state_dir", KEY_TEXT, G(state_dir), CONF_DEFAULT_STATE_DIR, 0, 0, "Folder of the daemon's own files: the keys that seal handles."},
     {true, "metrics_socket", KEY_TEXT, G(metrics_socket), NULL, 0, 0, "Unix socket that answers with Prometheus metrics."},
-    {true, "audit", KEY_TEXT, G(audit), "stderr", 0, 0, "Where one line for each use of a credential goes: stderr, off, or a file's path."},
+    {true, "audit", KEY_TEXT, G(audit), "stderr", 0, 0, "Where one line for each use of a credential goes: stderr, off, or the path of a file or of a pipe that somebody reads."},
     {true, "replay_cache", KEY_TEXT, G(replay_cache), NULL, 0, 0, "Kerberos replay cache of services that name none: file2:PATH, dfl, or none. Default: file2 in /run/gssproxy, or $KRB5RCACHENAME."},
     {true, "pid_file", KEY_TEXT, G(pid_file), "/run/gssproxy.pid", 0, 0, "Holds the daemon's process id when it runs in the background."},
     {true, "kernel_registration", KEY_TEXT, G(kernel_registration), "/proc/net/rpc/use-gss-proxy", 0, 0, "The kernel's file that a service with kernel_nfsd is announced in."},

@@ -34,3 +34,10 @@ EVENT(ev_kernel_failed, "kernel_failed", LOG_LEVEL_ERROR, "the kernel could not 
 EVENT(ev_kernel_done, "kernel_registered", LOG_LEVEL_NOTICE, "the kernel's NFS server knows of us")
 EVENT(ev_start_failed, "start_failed", LOG_LEVEL_ERROR, "the daemon could not start")
 EVENT(ev_thread_failed, "thread_failed", LOG_LEVEL_ERROR, "no thread could be started: raise TasksMax or memory")
+EVENT(ev_log_lost, "log_lost", LOG_LEVEL_WARNING,
+      "so many lines of the log were lost before this one: whoever reads standard error had stopped, or refused them")
+EVENT(ev_audit_failed, "audit_failed", LOG_LEVEL_ERROR,
+      "audit lines cannot be written (a full disk?): calls go on; said once until one is written again")
+EVENT(ev_audit_lost, "audit_lost", LOG_LEVEL_ERROR,
+      "so many audit lines were lost: their file could not be written, or their reader had stopped or gone; they are "
+      "written again")

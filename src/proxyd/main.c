@@ -15,6 +15,7 @@
 #include "app/service.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "proxyd/audit.h"
 #include "proxyd/contexts.h"
 #include "proxyd/explain.h"
 #include "proxyd/extract.h"
@@ -22,6 +23,7 @@
 #include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
 #include "proxyd/options.h"
+#include "proxyd/output.h"
 #include "proxyd/process.h"
 #include "proxyd/server.h"
 #include "proxyd/witness.h"
@@ -42,13 +44,6 @@ struct daemon {
     int scrapers[SCRAPERS_MAX]; /* 0: none */
     bool kernel_told;
 };
-
-static void
-say(const char *line)
-{
-    fprintf(stderr, "%s\n", line);
-    fflush(stderr);
-}
 
 static void
 log_warnings(const struct conf *conf)
@@ -171,10 +166,16 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
         process_write_pid(e->conf->settings.pid_file);
     rc = give_up_privileges(d, e->conf, err);
     if (gage_ok(rc))
+        rc = output_begin(err);
+    if (gage_ok(rc))
+        rc = audit_begin(err);
+    if (gage_ok(rc))
         rc = pool_start(&server, err);
     if (gage_ok(rc)) {
-        say("Initialization complete.");
+        output_say("Initialization complete.");
+        output_finish(); /* before standard error may become something else */
         process_ready();
+        rc = audit_follow_stderr(err);
     }
     epoch_unref(&e);
     return rc;
@@ -200,7 +201,7 @@ reload(struct daemon *d)
     }
     server_renew_keys(&server);
     if (gage_ok(rc)) {
-        say("New config loaded successfully.");
+        output_say("New config loaded successfully.");
         tell_kernel(d);
     } else {
         LOG(&ev_reload_failed, F_ERR(&err));
@@ -287,13 +288,15 @@ serve(struct daemon *d)
             next_tick = now_ms() + TICK_MS;
         }
         if (idled_out(d)) {
-            say("Terminating, after idling");
+            output_say("Terminating, after idling");
             break;
         }
     }
     service_stopping();
     listen_close(&d->metrics);
     server_stop(&server);
+    audit_finish();
+    output_finish();
 }
 
 /* ---- actions ---- */
@@ -302,6 +305,7 @@ static int
 fail(const struct gage_err *err)
 {
     LOG(&ev_start_failed, F_ERR(err));
+    output_finish();
     return gage_exit_status(err->code);
 }
 

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxyd/audit.h"
 #include "proxyd/contexts.h"
+#include "proxyd/output.h"
 #include "proxyd/server.h"
 #include "rpc/proc.h"
 
@@ -71,6 +73,10 @@ metrics_show(struct server *s, gage_buf *out)
     put_calls(out, "calls_total", "Calls executed", metrics.calls, 1);
     put_calls(out, "call_failures_total", "Calls that ended with a GSS failure", metrics.failures, 1);
     put_calls(out, "call_seconds_total", "Time inside calls", metrics.microseconds, 1e-6);
+    put_head(out, "log_lines_lost_total", "Lines of the log that nobody took", "counter");
+    put_value(out, "log_lines_lost_total", "", (double)output_lost());
+    put_head(out, "audit_lines_lost_total", "Audit lines that nobody took, or that could not be written", "counter");
+    put_value(out, "audit_lines_lost_total", "", (double)audit_lost());
     put_head(out, "connections", "Connections now", "gauge");
     pthread_mutex_lock(&s->lock);
     int64_t connections = s->conn_count;

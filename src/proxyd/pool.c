@@ -1,7 +1,7 @@
 /* The worker threads. One serves, or a few where one is not enough: each waits for an event, executes what it brought, answers and waits
- * again, without waking anybody. The others are parked. A watcher looks every two milliseconds, while anybody executes. A thread whose call
- * takes longer than LONG_NS gives its place up to a parked or a new one; it takes a place again, or parks, once its call is over. So a
- * call that blocks holds others up for about two milliseconds, and one that does not costs no hand-over. Where those who serve never had to
+ * again, without waking anybody. The others are parked. A watcher looks every two milliseconds, while anybody has an event. A thread that takes
+ * longer than LONG_NS for one, whatever it does, gives its place up to a parked or a new one; it takes a place again, or parks, once it is
+ * through. So a call that blocks holds others up for about two milliseconds, and one that does not costs no hand-over. Where those who serve never had to
  * wait for an event between two looks, there is one place more, up to one for each processor; one less after a while without that. */
 #include <errno.h>
 #include <pthread.h>
@@ -19,9 +19,9 @@
 #define IDLE_TIMEOUT_MS 30000 /* a thread parked so long ends */
 #define THREADS_MAX 4096
 #define STACK_BYTES (512u * 1024)
-#define LONG_NS 500000  /* a call that takes longer gives its thread's place up */
+#define LONG_NS 500000  /* an event that takes longer gives its thread's place up */
 #define LOOK_NS 2000000 /* between two looks of the watcher */
-#define LINGER_LOOKS 50 /* without a call in between, after which the watcher sleeps */
+#define LINGER_LOOKS 50 /* without an event in between, after which the watcher sleeps */
 #define PRESSED_LOOKS 3 /* at which nobody had waited, after which there is one place more */
 #define CALM_LOOKS 100  /* without one such, after which there is one place less */
 #define SPIN_NS 300000  /* for a client that asks alone and at once: waking up would take as long as its call */
@@ -29,7 +29,7 @@
 
 struct worker {
     struct worker *next, *previous; /* of all */
-    int64_t began_ns;               /* when its call began; 0: it executes none; atomic */
+    int64_t began_ns;               /* when its event came; 0: it has none; atomic */
     bool serves;                    /* atomic; set under pool.lock */
     bool waited;                    /* for an event, since the watcher last looked; atomic */
     uint64_t key;                   /* of its last event */
@@ -49,8 +49,6 @@ static struct {
     int64_t parked, given; /* places given to parked threads that have not woken up yet */
     bool asleep;           /* the watcher; atomic */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .place = PTHREAD_COND_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
-
-static _Thread_local struct worker *self;
 
 /* ---- a worker ---- */
 
@@ -143,12 +141,24 @@ next_event(const struct server *s, struct worker *w, struct epoll_event *event)
     return n;
 }
 
+/* The watcher looks at it now. */
+static void
+begin(struct worker *w)
+{
+    __atomic_store_n(&w->began_ns, clock_monotonic_ns(), __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&pool.asleep, __ATOMIC_SEQ_CST))
+        return;
+    pthread_mutex_lock(&pool.lock);
+    __atomic_store_n(&pool.asleep, false, __ATOMIC_SEQ_CST);
+    pthread_cond_signal(&pool.work);
+    pthread_mutex_unlock(&pool.lock);
+}
+
 static void *
 work(void *context)
 {
     struct server *s = context;
     struct worker w = {.serves = true}; /* whoever started it gave it a place */
-    self = &w;
     enter(&w);
     while (take_place(&w)) {
         struct epoll_event event;
@@ -159,34 +169,15 @@ work(void *context)
             continue;
         w.repeated = event.data.u64 == w.key ? w.repeated + 1 : 0;
         w.key = event.data.u64;
+        begin(&w);
         struct request *r = conn_event(s, event.data.u64, event.events);
         if (r != NULL)
             request_run(r);
+        __atomic_store_n(&w.began_ns, 0, __ATOMIC_RELEASE);
     }
     leave(&w);
     __atomic_sub_fetch(&s->threads, 1, __ATOMIC_ACQ_REL);
     return NULL;
-}
-
-void
-pool_begin(void)
-{
-    if (self == NULL)
-        return;
-    __atomic_store_n(&self->began_ns, clock_monotonic_ns(), __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&pool.asleep, __ATOMIC_SEQ_CST))
-        return;
-    pthread_mutex_lock(&pool.lock);
-    __atomic_store_n(&pool.asleep, false, __ATOMIC_SEQ_CST);
-    pthread_cond_signal(&pool.work);
-    pthread_mutex_unlock(&pool.lock);
-}
-
-void
-pool_end(void)
-{
-    if (self != NULL)
-        __atomic_store_n(&self->began_ns, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- threads ---- */
@@ -230,7 +221,7 @@ take_from(struct worker *w)
     pool.serving--;
 }
 
-/* Takes the places of those whose call takes long; whether anybody executes. With the lock held. */
+/* Takes the places of those whose event takes long; whether anybody has one. With the lock held. */
 static bool
 look(int64_t now)
 {
@@ -282,7 +273,7 @@ fill_places(void)
     return missing;
 }
 
-/* Until somebody begins a call. With the lock held. */
+/* Until somebody has an event. With the lock held. */
 static void
 sleep_until_work(void)
 {

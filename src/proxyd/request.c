@@ -260,10 +260,8 @@ request_run(struct request *r)
         return;
     }
     while (r != NULL) {
-        pool_begin();
         if (__atomic_load_n(&r->answered, __ATOMIC_ACQUIRE) == 0)
             execute_request(r);
-        pool_end();
         struct turn *next = gate_leave(g, &r->turn);
         finish(r);
         r = (struct request *)(void *)next;

@@ -165,9 +165,6 @@ const struct service *match_service(const struct conf *conf, const struct peer *
 
 /* ---- pool.c ---- */
 gage_rc pool_start(struct server *s, struct gage_err *err);
-/* Around what may block: where it takes long, another thread takes the caller's place. Outside of a worker thread they do nothing. */
-void pool_begin(void);
-void pool_end(void);
 
 /* ---- kernel.c ---- */
 /* Tells the kernel's NFS server that we serve, off the serving threads; again after a reload that brings such a service. */
@@ -176,6 +173,7 @@ void kernel_register(const char *file);
 /* ---- events ---- */
 extern const struct log_event ev_conn_limit, ev_conn_descriptors, ev_request_refused, ev_request_late, ev_no_service,
     ev_bad_message, ev_call_failed, ev_call, ev_reload_failed, ev_kernel_waits, ev_kernel_busy, ev_kernel_done,
-    ev_kernel_failed, ev_config_warning, ev_sandbox, ev_keys_failed, ev_start_failed, ev_thread_failed;
+    ev_kernel_failed, ev_config_warning, ev_sandbox, ev_keys_failed, ev_start_failed, ev_thread_failed, ev_log_lost,
+    ev_audit_failed, ev_audit_lost;
 
 #endif

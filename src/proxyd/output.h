@@ -1,0 +1,17 @@
+/* output.h - what the daemon says on standard error besides audit lines: nobody who says something waits for who reads it. */
+#ifndef GAGE_PROXYD_OUTPUT_H
+#define GAGE_PROXYD_OUTPUT_H
+
+#include "base/rc.h"
+
+/* From now on lines of the log are handed on by a thread, and dropped where nobody takes them (app/lines.h). Until then they are written at
+ * once. */
+gage_rc output_begin(struct gage_err *err);
+/* A plain line. */
+void output_say(const char *line);
+/* Lines dropped so far. */
+uint64_t output_lost(void);
+/* Hands on what is left, as long as somebody takes it: before the process ends. */
+void output_finish(void);
+
+#endif
