@@ -37,7 +37,7 @@ const struct key_row conf_rows[] = {
     {true, "replay_cache", KEY_TEXT, G(replay_cache), NULL, 0, 0, "Kerberos replay cache of services that name none: file2:PATH, dfl, or none. Default: file2 in /run/gssproxy, or $KRB5RCACHENAME."},
     {true, "pid_file", KEY_TEXT, G(pid_file), "/run/gssproxy.pid", 0, 0, "Holds the daemon's process id when it runs in the background."},
     {true, "kernel_registration", KEY_TEXT, G(kernel_registration), "/proc/net/rpc/use-gss-proxy", 0, 0, "The kernel's file that a service with kernel_nfsd is announced in."},
-    {true, "sandbox", KEY_BOOL, G(sandbox), "yes", 0, 0, "Give up what serving does not need (no_new_privs, seccomp)."},
+    {true, "sandbox", KEY_BOOL, G(sandbox), "yes", 0, 0, "Give up what serving does not need (capabilities, no_new_privs, seccomp)."},
     {true, "landlock", KEY_BOOL, G(landlock), "yes", 0, 0, "With sandbox, where the kernel has Landlock: close every path that the configuration and the libraries do not need. Paths that a reload adds elsewhere need a restart."},
     {true, "landlock_paths", KEY_TEXT, G(landlock_paths), NULL, 0, 0, "More folders that stay open, absolute, separated by blanks or commas: what a plugin or an NSS module reads or writes outside /etc, /usr, /run and /var/lib."},
 

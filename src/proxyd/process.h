@@ -18,7 +18,7 @@ gage_rc process_become(const char *user, const char *state_dir, struct gage_err 
     PROCESS_REPLAY_FOLDER "/replay" /* of user and group of the daemon; on tmpfs: it outlives us and not the machine */
 /* User mode's socket, $XDG_RUNTIME_DIR/gssproxy/default.sock, whose folder is made. */
 gage_rc process_user_socket(char *path, size_t size, struct gage_err *err);
-/* No new privileges, and no system call that serving never needs (sandbox.c). What could not be had is logged and not fatal. */
+/* No new privileges, of root's powers four, and no system call that serving never needs (sandbox.c). What could not be had is logged and not fatal. */
 gage_rc process_sandbox(struct gage_err *err);
 
 #endif

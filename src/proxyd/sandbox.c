@@ -2,9 +2,11 @@
  * threads), so the filter names what is refused: running programs, other processes' memory, mounts, modules, keys of the kernel, time,
  * and the ways to new privileges. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 
+#include "proxyd/capabilities.h"
 #include "proxyd/process.h"
 
 static const int refused[] = {
@@ -70,9 +72,13 @@ filter_calls(struct gage_err *err)
                        : gage_fail_sys(err, GAGE_E_UNSUPPORTED, -failed, "the system call filter was refused");
 }
 
+/* What root's daemon needs of root's powers: the files of all users, and to store as one of them (proc_misc.c). */
+static const uint32_t needed = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_SETUID | 1u << CAP_SETGID;
+
 gage_rc
 process_sandbox(struct gage_err *err)
 {
+    capabilities_keep(needed);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return gage_fail_sys(err, GAGE_E_UNSUPPORTED, errno, "no_new_privs was refused");
     return filter_calls(err);

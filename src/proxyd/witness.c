@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proxyd/capabilities.h"
+
 enum { ASK_PROGRAM, ASK_SAME };
 
 struct question {
@@ -84,15 +86,8 @@ look(const struct question *q, struct answer *a)
 static void
 keep_needed_powers(void)
 {
-    const uint32_t kept = 1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH;
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{0}};
-    if (syscall(SYS_capget, &header, data) != 0 || (data[0].permitted & 1u << CAP_SYS_PTRACE) == 0)
-        return;
-    data[0].effective &= kept;
-    data[0].permitted &= kept;
-    data[0].inheritable = data[1].effective = data[1].permitted = data[1].inheritable = 0;
-    (void)syscall(SYS_capset, &header, data);
+    if (capabilities_have(CAP_SYS_PTRACE))
+        capabilities_keep(1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH);
 }
 
 static void

@@ -16,7 +16,7 @@ from mounts import own_mounts
 from realm import REALM, Realm
 
 LANDLOCK_CREATE_RULESET, GET_VERSION = 444, 1
-CAPBSET_DROP, DAC_READ_SEARCH, SYS_PTRACE = 24, 2, 19
+CAPBSET_DROP, DAC_OVERRIDE, DAC_READ_SEARCH, SETGID, SETUID, SYS_PTRACE = 24, 1, 2, 6, 7, 19
 PYTHON = os.path.realpath("/usr/bin/python3")
 ASK = """import sys; sys.path.insert(0, sys.argv[2]); from daemon import Wire
 try: print(len(Wire(sys.argv[1]).call(0)))
@@ -84,6 +84,16 @@ class Sandbox(unittest.TestCase):
             good(Wire(daemon.socket), "indicate_mechs")
             for task in os.listdir(f"/proc/{daemon.process.pid}/task"):
                 self.assertEqual((status(task, "NoNewPrivs"), status(task, "Seccomp")), ("1", "2"))
+
+    def test_of_roots_powers_every_thread_keeps_four(self):
+        """To read and write users' files, and to store as one of them."""
+        with Daemon(self.realm) as daemon:
+            good(Wire(daemon.socket), "acquire_cred", usage=ACCEPT, mechs=[KRB5])
+            kept = int(status("self", "CapEff"), 16) & (1 << DAC_OVERRIDE | 1 << DAC_READ_SEARCH | 1 << SETGID | 1 << SETUID)
+            for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+                for name in ("CapEff", "CapPrm"):
+                    self.assertEqual(int(status(f"{daemon.process.pid}/task/{thread}", name), 16), kept)
+                self.assertEqual(int(status(f"{daemon.process.pid}/task/{thread}", "CapInh"), 16), 0)
 
     def test_sandbox_no_leaves_them(self):
         with Daemon(self.realm, settings="sandbox = no\n") as daemon:
