@@ -33,7 +33,7 @@ gage_buf_free(gage_buf *buf)
     if (buf == NULL)
         return;
     if (buf->p != NULL) {
-        OPENSSL_cleanse(buf->p, buf->cap);
+        explicit_bzero(buf->p, buf->cap);
         free(buf->p);
     }
     *buf = GAGE_BUF(buf->max);
@@ -53,7 +53,7 @@ grow(gage_buf *buf, size_t need)
     if (buf->n > 0)
         memcpy(p, buf->p, buf->n);
     if (buf->p != NULL) {
-        OPENSSL_cleanse(buf->p, buf->cap);
+        explicit_bzero(buf->p, buf->cap);
         free(buf->p);
     }
     buf->p = p;
@@ -95,7 +95,9 @@ put_integer(gage_buf *buf, uint64_t v, unsigned bytes)
 void
 put_u8(gage_buf *buf, uint8_t v)
 {
-    put_integer(buf, v, 1);
+    uint8_t *to = put_space(buf, 1);
+    if (to != NULL)
+        *to = v;
 }
 
 void
@@ -166,7 +168,7 @@ void
 buf_reset(gage_buf *buf)
 {
     if (buf->n > 0)
-        OPENSSL_cleanse(buf->p, buf->n);
+        explicit_bzero(buf->p, buf->n);
     buf->n = 0;
     buf->bad = buf->starved = false;
 }
@@ -179,7 +181,7 @@ buf_drop(gage_buf *buf, size_t n)
     size_t left = n < buf->n ? buf->n - n : 0;
     if (left > 0)
         memmove(buf->p, buf->p + n, left);
-    OPENSSL_cleanse(buf->p + left, buf->n - left);
+    explicit_bzero(buf->p + left, buf->n - left);
     buf->n = left;
 }
 

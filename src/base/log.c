@@ -1,6 +1,5 @@
 #include "base/log.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,9 +50,11 @@ put_quoted(gage_buf *line, const char *text)
     AUTO(gage_buf) clean = GAGE_BUF(512);
     gage_slice all = gage_slice_of(text, strnlen(text, 500));
     if (is_plain(all)) {
-        put_u8(line, '"');
-        put_bytes(line, all);
-        put_u8(line, '"');
+        uint8_t *to = put_space(line, all.n + 2);
+        if (to == NULL)
+            return;
+        to[0] = to[all.n + 1] = '"';
+        memcpy(to + 1, all.p, all.n);
         return;
     }
     put_printable(&clean, all);
@@ -69,16 +70,28 @@ put_quoted(gage_buf *line, const char *text)
 }
 
 static void
+put_number(gage_buf *line, int64_t number)
+{
+    uint8_t digits[20];
+    size_t first = sizeof digits;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        digits[--first] = (uint8_t)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        put_u8(line, '-');
+    put_bytes(line, gage_slice_of(digits + first, sizeof digits - first));
+}
+
+static void
 put_field(gage_buf *line, const struct log_field *field)
 {
-    char number[24];
     put_u8(line, ' ');
     put_text(line, field->key);
     put_u8(line, '=');
     switch (field->kind) {
     case LOG_FIELD_INT:
-        snprintf(number, sizeof number, "%" PRId64, field->number);
-        put_text(line, number);
+        put_number(line, field->number);
         return;
     case LOG_FIELD_TEXT:
         put_quoted(line, field->text != NULL ? field->text : "");

@@ -2,18 +2,17 @@
 
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 void
 gage_wipe(void *p, size_t n)
 {
-    OPENSSL_cleanse(p, n);
+    if (n > 0)
+        explicit_bzero(p, n);
 }
 
 void
 secret_wipe(gage_secret *secret)
 {
-    OPENSSL_cleanse(secret, sizeof *secret);
+    gage_wipe(secret, sizeof *secret);
 }
 
 gage_rc
