@@ -15,8 +15,10 @@ const gss_OID_desc mech_oid_spnego = {6, "\x2b\x06\x01\x05\x05\x02"};
 static const struct {
     const char *name, *text;
     enum mech_kind kind;
-} named[] = {
-    {"krb5", KRB5_TEXT, MECH_KRB5}, {"spnego", SPNEGO_TEXT, MECH_SPNEGO}, {"otc", GAGE_OTC_OID_TEXT, MECH_OTC}};
+    const gss_OID_desc *oid; /* NULL: that of text */
+} named[] = {{"krb5", KRB5_TEXT, MECH_KRB5, &mech_oid_krb5},
+             {"spnego", SPNEGO_TEXT, MECH_SPNEGO, &mech_oid_spnego},
+             {"otc", GAGE_OTC_OID_TEXT, MECH_OTC, NULL}};
 #define NAMED (sizeof named / sizeof named[0])
 
 bool
@@ -90,6 +92,17 @@ mech_parse(const char *word, gage_buf *bytes, gss_OID_desc *oid, enum mech_kind 
     return true;
 }
 
+static bool
+is_named(size_t i, gss_const_OID oid)
+{
+    AUTO(gage_buf) bytes = GAGE_BUF(128);
+    gss_OID_desc parsed;
+    enum mech_kind kind;
+    if (named[i].oid != NULL)
+        return mech_equal(named[i].oid, oid);
+    return mech_parse(named[i].name, &bytes, &parsed, &kind) && mech_equal(&parsed, oid);
+}
+
 void
 mech_show(gss_const_OID oid, gage_buf *out)
 {
@@ -97,9 +110,7 @@ mech_show(gss_const_OID oid, gage_buf *out)
     gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
     gss_OID_desc copy;
     for (size_t i = 0; i < NAMED; i++) {
-        AUTO(gage_buf) bytes = GAGE_BUF(128);
-        enum mech_kind kind;
-        if (mech_parse(named[i].name, &bytes, &copy, &kind) && mech_equal(&copy, oid)) {
+        if (is_named(i, oid)) {
             put_bytes(out, slice_str(named[i].name));
             return;
         }
