@@ -348,6 +348,14 @@ gcm_init(struct gcm *gcm, gage_slice key, bool encrypt)
     return gage_rc_of(GAGE_E_INTERNAL);
 }
 
+gage_rc
+gcm_rekey(struct gcm *gcm, gage_slice key, bool encrypt)
+{
+    if (key.n != (size_t)EVP_CIPHER_CTX_get_key_length(gcm->ctx))
+        return gage_rc_of(GAGE_E_LIMIT);
+    return done_if(EVP_CipherInit_ex2(gcm->ctx, NULL, key.p, NULL, encrypt ? 1 : 0, NULL) == 1);
+}
+
 void
 gcm_cleanup(struct gcm *gcm)
 {

@@ -71,6 +71,8 @@ struct gcm {
     EVP_CIPHER_CTX *ctx;
 };
 gage_rc gcm_init(struct gcm *gcm, gage_slice key, bool encrypt);
+/* Another key of the same length, for an initialised one: cheaper than a new one. */
+gage_rc gcm_rekey(struct gcm *gcm, gage_slice key, bool encrypt);
 void gcm_cleanup(struct gcm *gcm); /* wipes the key schedule; NULL contents are fine */
 /* In place is allowed (out == text.p). out has text.n bytes. */
 gage_rc gcm_seal(struct gcm *gcm, const uint8_t iv[GCM_IV_LEN], gage_slice aad, gage_slice text, uint8_t *out,

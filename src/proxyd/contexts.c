@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxyd/nonce.h"
+
 #define SPENT_MAX 65536       /* sealed contexts remembered as used */
 #define HALF_OPEN_SECONDS 600 /* a handshake that takes longer begins again */
 #define STATE_SECONDS 604800  /* a sealed established state that nobody used for a week */
@@ -68,7 +70,7 @@ context_begin(struct call *call, struct live_context *live)
 {
     struct context_table *t = call->engine->contexts;
     *live = (struct live_context){.fresh = true, .uid = call->peer->uid};
-    (void)rng_fill(&gage_system_rng, live->id, sizeof live->id);
+    (void)nonce_fill(live->id, sizeof live->id);
     live->born = __atomic_add_fetch(&t->births, 1, __ATOMIC_RELAXED);
 }
 
@@ -213,7 +215,7 @@ keep(struct call *call, struct live_context *live)
     live->resident = true;
     if (!was_resident &&
         !live->fresh) /* sealed so far: that its states were used stays known under the old identifier */
-        (void)rng_fill(&gage_system_rng, live->id, sizeof live->id);
+        (void)nonce_fill(live->id, sizeof live->id);
     pthread_mutex_lock(&t->lock);
     struct context_entry *e = was_resident ? find(t, live) : NULL;
     if (!was_resident) {

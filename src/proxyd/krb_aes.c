@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "proxyd/nonce.h"
 
 #define BLOCK 16u
 #define TAG 12u    /* of the HMAC's 20 bytes */
@@ -343,7 +344,7 @@ encrypt(const krb5_keyblock *key, krb5_keyusage usage, const krb5_data *state, c
     struct workspace *w = take();
     struct pair *p = w != NULL ? pair_of(w, key, usage, MESSAGES) : NULL;
     uint8_t *text = p != NULL ? malloc(n) : NULL;
-    bool good = text != NULL && gage_ok(rng_fill(&gage_system_rng, text, BLOCK));
+    bool good = text != NULL && gage_ok(nonce_fill(text, BLOCK));
     if (good && input->length > 0)
         memcpy(text + BLOCK, input->data, input->length);
     good = good && seal_with(p, text, n, (uint8_t *)output->ciphertext.data);

@@ -7,9 +7,10 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "proxyd/nonce.h"
 
-#define FORMAT 1
-#define KEY_LEN 32
+#define FORMAT 2
+#define KEY_LEN SEALER_KEY_LEN
 #define KEYS 2
 #define FILE_MAGIC "gage-handles-1\n"
 #define FILE_NAME "gage-handles.key"
@@ -30,14 +31,14 @@ struct kept {
     gage_buf payload;
 };
 
-#define DERIVERS 8
+#define SEALERS 8
 struct vault {
     pthread_rwlock_t lock;
     pthread_mutex_t kept_lock;
     struct kept kept[KEPT];
-    struct hkdf derivers[DERIVERS]; /* each in one thread's hands at a time */
-    char *path;                     /* NULL: keys live in memory only */
-    struct vault_key keys[KEYS];    /* newest first */
+    struct sealer *sealers[SEALERS]; /* each in one thread's hands at a time */
+    char *path;                      /* NULL: keys live in memory only */
+    struct vault_key keys[KEYS];     /* newest first */
     size_t count;
 };
 
@@ -122,6 +123,14 @@ forget_kept(struct vault *v)
     pthread_mutex_unlock(&v->kept_lock);
 }
 
+/* With the lock held for writing: none is in use. */
+static void
+forget_sealers(struct vault *v)
+{
+    for (size_t i = 0; i < SEALERS; i++)
+        sealer_free(&v->sealers[i]);
+}
+
 gage_rc
 vault_rotate(struct vault *v, int64_t now, struct gage_err *err)
 {
@@ -134,6 +143,7 @@ vault_rotate(struct vault *v, int64_t now, struct gage_err *err)
     pthread_rwlock_wrlock(&v->lock);
     gage_rc rc = refresh(v, now, err);
     forget_kept(v); /* a key may have ended */
+    forget_sealers(v);
     pthread_rwlock_unlock(&v->lock);
     return rc;
 }
@@ -173,8 +183,7 @@ vault_close(struct vault **vault)
     if (v == NULL)
         return;
     forget_kept(v);
-    for (size_t i = 0; i < DERIVERS; i++)
-        hkdf_cleanup(&v->derivers[i]);
+    forget_sealers(v);
     pthread_rwlock_destroy(&v->lock);
     pthread_mutex_destroy(&v->kept_lock);
     free(v->path);
@@ -182,45 +191,30 @@ vault_close(struct vault **vault)
     free(v);
 }
 
-/* A deriver of the caller's own: one of the kept ones where one is free. */
-static gage_rc
-take_deriver(struct vault *v, struct hkdf *hkdf)
+/* A sealer of the caller's own under this key: a kept one where one is free. NULL where memory is short. With the lock held. */
+static struct sealer *
+take_sealer(struct vault *v, const struct vault_key *key)
 {
-    for (size_t i = 0; i < DERIVERS; i++) {
-        hkdf->ctx = __atomic_exchange_n(&v->derivers[i].ctx, NULL, __ATOMIC_ACQ_REL);
-        if (hkdf->ctx != NULL)
-            return GAGE_DONE;
-    }
-    return hkdf_init(hkdf);
+    struct sealer *sealer = NULL;
+    for (size_t i = 0; i < SEALERS && sealer == NULL; i++)
+        sealer = __atomic_exchange_n(&v->sealers[i], NULL, __ATOMIC_ACQ_REL);
+    if (sealer == NULL)
+        sealer = sealer_new();
+    if (sealer != NULL && !sealer_has(sealer, key->id) && !gage_ok(sealer_set(sealer, key->id, key->secret.b)))
+        sealer_free(&sealer);
+    return sealer;
 }
 
+/* Keeps it, or frees it where enough are kept. With the lock held. */
 static void
-give_deriver(struct vault *v, struct hkdf *hkdf)
+give_sealer(struct vault *v, struct sealer *sealer)
 {
-    for (size_t i = 0; i < DERIVERS && hkdf->ctx != NULL; i++) {
-        EVP_MAC_CTX *none = NULL;
-        if (__atomic_compare_exchange_n(&v->derivers[i].ctx, &none, hkdf->ctx, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
+    for (size_t i = 0; i < SEALERS; i++) {
+        struct sealer *none = NULL;
+        if (__atomic_compare_exchange_n(&v->sealers[i], &none, sealer, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return;
     }
-    hkdf_cleanup(hkdf);
-}
-
-/* The key of one handle. */
-static gage_rc
-derive(struct vault *v, gage_slice master, gage_slice salt, gage_secret *key)
-{
-    static const char label[] = "gage handle 1";
-    const gage_slice info = SLICE_LITERAL(label);
-    AUTO(gage_secret) prk = {0};
-    struct hkdf hkdf;
-    TRY(take_deriver(v, &hkdf));
-    gage_rc rc = hkdf_extract_in(&hkdf, salt, master, &prk);
-    if (gage_ok(rc))
-        rc = hkdf_expand_in(&hkdf, secret_slice(&prk), &info, 1, key->b, KEY_LEN);
-    key->n = gage_ok(rc) ? KEY_LEN : 0;
-    give_deriver(v, &hkdf);
-    return rc;
+    sealer_free(&sealer);
 }
 
 /* Associated data: the clear header, then whom it is for. */
@@ -235,47 +229,42 @@ put_context(gage_buf *aad, gage_slice header, const struct handle_scope *scope)
     put_u32(aad, s->user_bound ? scope->uid : 0);
 }
 
-static const uint8_t zero_iv[GCM_IV_LEN]; /* each key seals one message */
+/* The clear header and the message. With the lock held. */
+static gage_rc
+seal(struct vault *v, enum handle_kind kind, const struct handle_scope *scope, gage_slice mech, int64_t expires,
+     gage_slice payload, gage_buf *out)
+{
+    AUTO(gage_buf) aad = GAGE_BUF(2048);
+    uint8_t salt[VAULT_SALT_LEN];
+    size_t start = out->n;
+    TRY(nonce_fill(salt, sizeof salt));
+    buf_reserve(&aad, 256);
+    buf_reserve(out, HEADER_MIN + mech.n + payload.n + GCM_TAG_LEN);
+    put_u8(out, FORMAT);
+    put_u8(out, (uint8_t)kind);
+    put_u32(out, v->keys[0].id);
+    put_u64(out, (uint64_t)expires);
+    put_bytes(out, SLICE_OF(salt));
+    put_vec8(out, mech);
+    TRY(buf_check(out, NULL));
+    put_context(&aad, gage_slice_of(out->p + start, out->n - start), scope);
+    TRY(buf_check(&aad, NULL));
+    struct sealer *sealer = take_sealer(v, &v->keys[0]);
+    if (sealer == NULL)
+        return gage_rc_of(GAGE_E_NOMEM);
+    gage_rc rc = sealer_seal(sealer, salt, gage_buf_slice(&aad), payload, out);
+    give_sealer(v, sealer);
+    return rc;
+}
 
 gage_rc
 vault_seal(struct vault *v, enum handle_kind kind, const struct handle_scope *scope, gage_slice mech, int64_t expires,
            gage_slice payload, gage_buf *out)
 {
-    AUTO(gage_buf) header = GAGE_BUF(512), aad = GAGE_BUF(2048);
-    AUTO(gage_secret) key = {0};
-    uint8_t salt[VAULT_SALT_LEN];
     if (payload.n > VAULT_PAYLOAD_MAX)
         return gage_rc_of(GAGE_E_LIMIT);
-    TRY(rng_fill(&gage_system_rng, salt, sizeof salt));
-    buf_reserve(&header, HEADER_MIN + mech.n);
-    buf_reserve(&aad, 256);
-    buf_reserve(out, HEADER_MIN + mech.n + payload.n + GCM_TAG_LEN);
     pthread_rwlock_rdlock(&v->lock);
-    uint32_t id = v->keys[0].id;
-    gage_rc rc = derive(v, secret_slice(&v->keys[0].secret), SLICE_OF(salt), &key);
-    pthread_rwlock_unlock(&v->lock);
-    TRY(rc);
-    put_u8(&header, FORMAT);
-    put_u8(&header, (uint8_t)kind);
-    put_u32(&header, id);
-    put_u64(&header, (uint64_t)expires);
-    put_bytes(&header, SLICE_OF(salt));
-    put_vec8(&header, mech);
-    put_context(&aad, gage_buf_slice(&header), scope);
-    TRY(buf_check(&aad, NULL));
-    put_bytes(out, gage_buf_slice(&header));
-    TRY(buf_check(out, NULL));
-    return gcm_seal_once(secret_slice(&key), zero_iv, gage_buf_slice(&aad), payload, out);
-}
-
-static gage_rc
-key_of(struct vault *v, uint32_t id, gage_slice salt, gage_secret *key)
-{
-    gage_rc rc = gage_rc_of(GAGE_E_AUTH);
-    pthread_rwlock_rdlock(&v->lock);
-    for (size_t i = 0; i < v->count; i++)
-        if (v->keys[i].id == id)
-            rc = derive(v, secret_slice(&v->keys[i].secret), salt, key);
+    gage_rc rc = seal(v, kind, scope, mech, expires, payload, out);
     pthread_rwlock_unlock(&v->lock);
     return rc;
 }
@@ -327,9 +316,18 @@ remember(struct vault *v, uint32_t id, gage_slice salt, gage_slice aad, gage_sli
 static gage_rc
 open_sealed(struct vault *v, uint32_t id, gage_slice salt, gage_slice aad, gage_slice sealed, gage_buf *payload)
 {
-    AUTO(gage_secret) key = {0};
-    TRY(key_of(v, id, salt, &key));
-    gage_rc rc = gcm_open_once(secret_slice(&key), zero_iv, aad, sealed, payload);
+    gage_rc rc = gage_rc_of(GAGE_E_AUTH);
+    pthread_rwlock_rdlock(&v->lock);
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->keys[i].id != id)
+            continue;
+        struct sealer *sealer = take_sealer(v, &v->keys[i]);
+        rc = sealer != NULL ? sealer_open(sealer, salt.p, aad, sealed, payload) : gage_rc_of(GAGE_E_NOMEM);
+        if (sealer != NULL)
+            give_sealer(v, sealer);
+        break;
+    }
+    pthread_rwlock_unlock(&v->lock);
     return gage_ok(rc) || rc.code == GAGE_E_NOMEM ? rc : gage_rc_of(GAGE_E_AUTH);
 }
 

@@ -1,6 +1,6 @@
 /* vault.h - sealing what clients keep for us: credential handles, context states, exported credentials (doc/proxy.md, "Handles").
  *
- * AES-256-GCM under a key of its own for each handle, derived from a random key in the daemon's state file. A handle opens only for
+ * XAES-256-GCM (sealer.h) under a random key of the daemon's state file. A handle opens only for
  * the kind, service, security configuration and, where that lets several users in, acting uid that it was made for. Two keys are
  * valid at a time. Thread-safe. */
 #ifndef GAGE_PROXYD_VAULT_H
@@ -8,8 +8,9 @@
 
 #include "base/crypto.h"
 #include "proxyd/conf.h"
+#include "proxyd/sealer.h"
 
-#define VAULT_SALT_LEN 24
+#define VAULT_SALT_LEN SEALER_SALT_LEN
 #define VAULT_PAYLOAD_MAX 786432 /* bytes sealed: with the rest of a message it fits a record */
 #define VAULT_KEY_DAYS 30        /* age at which a newer key is made; the one before it stays valid */
 
