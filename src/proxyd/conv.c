@@ -215,6 +215,16 @@ gssx_name_show(const gssx_name *name, gage_buf *out)
         put_printable(out, gssx_slice(&name->display_name));
 }
 
+void
+gssx_name_text(const gssx_name *name, char *text, size_t size)
+{
+    AUTO(gage_buf) shown = GAGE_BUF(size - 1);
+    gssx_name_show(name, &shown);
+    if (shown.n > 0)
+        memcpy(text, shown.p, shown.n);
+    text[shown.n] = '\0';
+}
+
 /* By the wire form: every field comes along, whatever fields there are. */
 bool
 gssx_name_copy(gssx_name *to, const gssx_name *from)

@@ -63,6 +63,8 @@ bool name_to_gssx(gss_name_t from, bool attributes, gssx_name *to, struct gss_st
 /* Appends the display form for the log. */
 void name_show(gss_name_t name, gage_buf *out);
 void gssx_name_show(const gssx_name *name, gage_buf *out);
+/* The same as text, cut to what fits. */
+void gssx_name_text(const gssx_name *name, char *text, size_t size);
 bool gssx_name_copy(gssx_name *to, const gssx_name *from);
 
 /* ---- usage and bindings ---- */

@@ -280,6 +280,20 @@ accepted_free(struct accepted *a)
     gss_release_cred(&minor, &a->delegated);
 }
 
+/* The mechanism that a first token names (RFC 2743 3.1), where the service has it; with one mechanism that one. */
+static gss_const_OID
+token_mech(const struct call *call, const gss_buffer_desc *token)
+{
+    const struct service *s = call->service;
+    const uint8_t *p = token->value;
+    size_t n = token->length, at = n > 2 && p[0] == 0x60 ? 2 + (p[1] < 0x80 ? 0u : p[1] & 0x7fu) : n;
+    for (size_t i = 0; i < s->mech_count && at < n && n - at > 2; i++)
+        if (p[at] == 0x06 && p[at + 1] == s->mechs[i].length && n - at - 2 >= s->mechs[i].length &&
+            memcmp(p + at + 2, s->mechs[i].elements, s->mechs[i].length) == 0)
+            return &s->mechs[i];
+    return s->mech_count == 1 ? &s->mechs[0] : GSS_C_NO_OID;
+}
+
 static bool
 accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_use *use, struct live_context *live,
              gss_owned_buffer *token, struct accepted *a)
@@ -293,21 +307,7 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
                                    arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS,
                                    a->want_source ? &a->source : NULL, &a->mech, token, &a->flags, NULL,
                                    arg->ret_deleg_cred ? &a->delegated : NULL);
-    gss_const_OID mech = a->mech != GSS_C_NO_OID          ? a->mech
-                         : call->service->mech_count == 1 ? &call->service->mechs[0]
-                                                          : GSS_C_NO_OID;
-    return status_set(&call->status, major, minor, mech);
-}
-
-/* For the audit line: who it was. */
-static void
-show_source(struct call *call, const gssx_name *name)
-{
-    AUTO(gage_buf) shown = GAGE_BUF(sizeof call->target - 1);
-    gssx_name_show(name, &shown);
-    if (shown.n > 0)
-        memcpy(call->target, shown.p, shown.n);
-    call->target[shown.n] = '\0';
+    return status_set(&call->status, major, minor, a->mech != GSS_C_NO_OID ? a->mech : token_mech(call, &input));
 }
 
 /* Delegation and the kernel's user: only of an established context. */
@@ -359,7 +359,7 @@ accept_leg(struct call *call, gssx_arg_accept_sec_context *arg, const struct wan
     naming.accepted = half_open ? GSS_C_NO_NAME : a.source;
     if (!give_context(call, live, half_open, forms->lucid, a.mech, false, &naming, &res->context_handle))
         return false;
-    show_source(call, &res->context_handle->src_name);
+    gssx_name_text(&res->context_handle->src_name, call->target, sizeof call->target);
     return status_set(&call->status, outcome.major, outcome.minor, a.mech);
 }
 

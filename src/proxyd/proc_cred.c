@@ -169,6 +169,8 @@ proc_acquire_cred(struct call *call, gssx_arg_acquire_cred *arg, gssx_res_acquir
         if (!good)
             return false;
     }
+    if (arg->desired_name != NULL)
+        gssx_name_text(arg->desired_name, call->target, sizeof call->target);
     status_clear(&call->status); /* a stale handle means: acquire anew */
     return type != NULL ? impersonate(call, arg, &in, &res->output_cred_handle)
                         : acquire(call, arg, &in, good, &res->output_cred_handle);
@@ -184,6 +186,9 @@ proc_export_cred(struct call *call, gssx_arg_export_cred *arg, gssx_res_export_c
     gss_cred_usage_t usage = usage_from_gssx(arg->cred_usage);
     if (!cred_open(call, HANDLE_CRED, gssx_slice(&arg->input_cred_handle.cred_handle_reference), &ref))
         return false;
+    call->used_credential = true;
+    if (ref.by_spec)
+        call->acting_uid = ref.spec.uid;
     if (ref.by_spec && usage != GSS_C_BOTH) {
         if (ref.spec.usage != GSS_C_BOTH && ref.spec.usage != usage)
             return status_fail(&call->status, GSS_S_NO_CRED, EINVAL, "the credential is not for that usage");
@@ -191,6 +196,8 @@ proc_export_cred(struct call *call, gssx_arg_export_cred *arg, gssx_res_export_c
     }
     if (!cred_seal_ref(call, HANDLE_EXPORT, &ref, &handle))
         return false;
+    if (ref.by_spec && ref.spec.mech_count == 1)
+        status_set(&call->status, GSS_S_COMPLETE, 0, &ref.spec.mechs[0]);
     res->usage_exported = ref.by_spec ? usage_to_gssx(ref.spec.usage) : GSSX_C_INITIATE;
     res->exported_handle = gssx_new_bytes(gage_buf_slice(&handle));
     return res->exported_handle != NULL || PROC_NO_MEMORY(call);

@@ -173,6 +173,7 @@ proc_store_cred(struct call *call, gssx_arg_store_cred *arg, gssx_res_store_cred
     spec_for_storing(&ref.spec);
     if (!cred_begin(call, &ref, NULL, &use) || !store_target(call, &target))
         return false;
+    snprintf(call->target, sizeof call->target, "%s", store_find(&target, "ccache"));
     struct store_job job = {.call = call, .arg = arg, .cred = use.cred, .store = &target};
     bool good = run_store(call, &job);
     stored = job.stored;
