@@ -28,7 +28,7 @@ const struct key_row conf_rows[] = {
     {true, "worker threads", KEY_NUMBER, G(worker_threads), "0", 0, 1024, "Threads that serve at once where one is not enough; 0: one for each processor. A call that blocks counts as none of them: another thread takes its place."},
     {true, "max_connections", KEY_INT, G(max_connections), "4096", 1, 1000000, "Connections of all uids together."},
     {true, "max_connections_per_uid", KEY_INT, G(max_connections_per_uid), "1100", 1, 1000000, "Connections of one uid."},
-    {true, "max_requests_per_uid", KEY_INT, G(max_requests_per_uid), "1024", 1, 1000000, "Requests of one uid being worked on or waiting; past it the uid's connections are not read."},
+    {true, "max_requests_per_uid", KEY_INT, G(max_requests_per_uid), "1024", 1, 1000000, "Requests of one uid being read, worked on or waiting; past it the uid's connections are not read."},
     {true, "max_bytes_per_uid", KEY_INT, G(max_bytes_per_uid), "67108864", 1048576, INT64_MAX, "Bytes of one uid's requests, begun ones whole, and unread replies; past it the uid's connections are not read."},
     {true, "idle_timeout", KEY_SECONDS, G(idle_timeout), "15m", 0, 31536000, "A connection that is silent for this long, or half a message for as long, at most a minute, is closed; 0: never (half a message: a minute). Root's connections (the kernel's) are kept."},
     {true, "state_dir", KEY_TEXT, G(state_dir), CONF_DEFAULT_STATE_DIR, 0, 0, "Folder of the daemon's own files: the keys that seal handles."},

@@ -1,24 +1,17 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "proxyd/metrics.h"
 #include "proxyd/relax.h"
 #include "proxyd/server.h"
-#include "proxyd/witness.h"
-
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5 */
-#endif
 
 #define MAX_REQUESTS_UNMATCHED 4
 #define OUT_MAX (16u << 20)  /* unread replies of one connection; past it the connection is closed */
@@ -42,53 +35,6 @@ conn_unref(struct conn *c)
 }
 
 /* ---- coming ---- */
-
-static bool
-is_named(struct server *s, const char *program)
-{
-    struct epoch *e = server_epoch(s);
-    bool named = false;
-    for (size_t i = 0; i < e->conf->service_count && !named; i++)
-        named = e->conf->services[i].program != NULL && strcmp(e->conf->services[i].program, program) == 0;
-    epoch_unref(&e);
-    return named;
-}
-
-/* A kernel thread has no program: no reason to refuse it. Where the kernel holds on to the process, one of the same number is found out. */
-static void
-read_program(struct server *s, int fd, struct peer *peer)
-{
-    AUTO(gage_fd) held = -1;
-    socklen_t n = sizeof held;
-    bool holds = getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &held, &n) == 0;
-    if (!holds) {
-        held = -1;
-        if (errno != ENOPROTOOPT) /* it has ended */
-            return;
-    }
-    witness_program(peer->pid, peer->program, sizeof peer->program);
-    peer->same_program =
-        peer->program[0] != '\0' && is_named(s, peer->program) && witness_same(peer->pid, peer->program);
-    if (!holds || syscall(SYS_pidfd_send_signal, held, 0, NULL, 0) == 0 || errno == EPERM)
-        return;
-    peer->program[0] = '\0';
-    peer->same_program = false;
-}
-
-static bool
-read_peer(struct server *s, int fd, struct peer *peer)
-{
-    struct ucred cred;
-    socklen_t n = sizeof cred;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) != 0)
-        return false;
-    *peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
-    n = sizeof peer->selinux - 1;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, peer->selinux, &n) != 0)
-        peer->selinux[0] = '\0';
-    read_program(s, fd, peer);
-    return true;
-}
 
 /* Whether one more connection of this uid fits. The last places are for root and for who has few. With server.lock held. */
 static bool
@@ -148,7 +94,7 @@ void
 conn_new(struct server *s, int fd, const char *socket)
 {
     struct conn *c = calloc(1, sizeof *c);
-    if (c == NULL || !read_peer(s, fd, &c->peer)) {
+    if (c == NULL || !peer_read(s, fd, &c->peer)) {
         free(c);
         close(fd);
         return;
@@ -176,6 +122,18 @@ conn_new(struct server *s, int fd, const char *socket)
 
 /* ---- going ---- */
 
+/* The record begun counts so many bytes now; 0: none is begun, and its request ends. With conn.lock held. */
+static void
+claim(struct conn *c, int64_t bytes)
+{
+    int64_t before = c->claimed;
+    c->claimed = bytes;
+    if (before != bytes)
+        __atomic_add_fetch(&c->account->bytes, bytes - before, __ATOMIC_SEQ_CST);
+    if (before > 0 && bytes == 0)
+        __atomic_sub_fetch(&c->account->requests, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Takes it out of the set and the books, once; the descriptor closes with the last reference. */
 void
 conn_kill(struct conn *c)
@@ -188,9 +146,10 @@ conn_kill(struct conn *c)
     if (!was_dead) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
         shutdown(c->fd, SHUT_RDWR);
-        __atomic_sub_fetch(&c->account->bytes, unread + c->claimed, __ATOMIC_SEQ_CST);
+        account_forget(c);
         c->sent = c->out.n;
-        c->claimed = 0;
+        __atomic_sub_fetch(&c->account->bytes, unread, __ATOMIC_SEQ_CST);
+        claim(c, 0);
     }
     pthread_mutex_unlock(&c->lock);
     if (was_dead)
@@ -204,18 +163,11 @@ conn_kill(struct conn *c)
 
 /* ---- events; with conn.lock held ---- */
 
-/* Whether it has to wait before it begins a record; one that is begun may be finished, because all its bytes are counted. */
+/* Whether it may have another request, as far as it alone is concerned. */
 static bool
-over_share(const struct conn *c)
+may_ask(const struct conn *c)
 {
-    return c->claimed == 0 && account_full(c->server, c->account);
-}
-
-/* Whether it may begin another request. */
-static bool
-may_read(const struct conn *c)
-{
-    return !over_share(c) && c->in_flight < c->max_requests && c->out.n - c->sent < OUT_PAUSE;
+    return c->in_flight < c->max_requests && c->out.n - c->sent < OUT_PAUSE;
 }
 
 static void
@@ -223,19 +175,24 @@ arm(struct conn *c)
 {
     if (c->dead)
         return;
-    size_t unread = c->out.n - c->sent;
     c->held = false;
-    c->stalled = over_share(c);
-    if (c->stalled) { /* looked at once more: what shrank the share meanwhile did not see it */
-        __atomic_store_n(&c->account->stalled, true, __ATOMIC_SEQ_CST);
-        c->stalled = over_share(c);
-    }
     struct epoll_event event = {.events = EPOLLONESHOT, .data.u64 = c->key};
-    if (!c->stalled && c->in_flight < c->max_requests && unread < OUT_PAUSE)
+    if (!account_stall(c->server, c) && may_ask(c))
         event.events |= EPOLLIN | EPOLLRDHUP | (c->rest.n > 0 ? EPOLLOUT : 0); /* with bytes at hand: at once */
-    if (unread > 0)
+    if (c->out.n > c->sent)
         event.events |= EPOLLOUT;
     epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
+}
+
+/* Whether it reads now; counts a record where it has begun none. One that is begun may be finished. */
+static bool
+begin_reading(struct conn *c, uint32_t events)
+{
+    if (((events & (EPOLLIN | EPOLLRDHUP)) == 0 && c->rest.n == 0) || !may_ask(c))
+        return false;
+    if (c->claimed == 0 && account_begin(c->server, c->account))
+        c->claimed = RECORD_MAX;
+    return c->claimed > 0;
 }
 
 /* False where the connection is finished. */
@@ -332,17 +289,6 @@ read_body(struct conn *c)
     return arrival;
 }
 
-/* Counts what the record begun will hold; of one whose last fragment has not begun, the most it may. */
-static void
-count_claim(struct conn *c)
-{
-    int64_t claim = (int64_t)(c->in.body.n + c->in.remaining);
-    if (claim > 0 && !c->in.last)
-        claim = RECORD_MAX;
-    __atomic_add_fetch(&c->account->bytes, claim - c->claimed, __ATOMIC_SEQ_CST);
-    c->claimed = claim;
-}
-
 /* Reads until a record is whole, the socket is empty, or others may want a turn. False where the connection is finished. */
 static bool
 fill(struct conn *c)
@@ -366,6 +312,14 @@ fill(struct conn *c)
     return true;
 }
 
+/* What the record begun will hold; of one whose last fragment has not begun, the most it may. */
+static void
+claim_record(struct conn *c)
+{
+    int64_t bytes = (int64_t)(c->in.body.n + c->in.remaining);
+    claim(c, bytes > 0 && !c->in.last ? RECORD_MAX : bytes);
+}
+
 /* A whole record: it counts as under way, and the connection is held where nothing more can come before the answer. */
 static gage_buf
 take_record(struct conn *c)
@@ -373,12 +327,9 @@ take_record(struct conn *c)
     gage_buf message = record_take(&c->in);
     c->record_began = 0;
     c->in_flight++;
-    __atomic_add_fetch(&c->account->requests, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&c->account->bytes, (int64_t)message.n - c->claimed, __ATOMIC_RELAXED);
-    c->claimed = 0;
+    c->claimed = 0; /* it has as many bytes, and goes on to count until conn_done */
     c->pipelines = c->pipelines || c->rest.n > 0 || c->in_flight > 1;
     c->held = !c->pipelines;
-    c->stalled = c->stalled && !c->held;
     return message;
 }
 
@@ -407,10 +358,10 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     gage_buf message = GAGE_BUF(RECORD_MAX);
     pthread_mutex_lock(&c->lock);
     bool alive = !c->dead && (events & (EPOLLERR | EPOLLHUP)) == 0 && flush(c);
-    bool readable = ((events & (EPOLLIN | EPOLLRDHUP)) != 0 || c->rest.n > 0) && may_read(c);
-    if (alive && readable) {
+    account_forget(c);
+    if (alive && begin_reading(c, events)) {
         alive = fill(c);
-        count_claim(c);
+        claim_record(c);
     }
     if (alive && c->in.complete)
         message = take_record(c);
@@ -420,7 +371,7 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     if (!alive)
         conn_kill(c);
     else
-        account_unstall(s, c->account); /* what was flushed may have made room */
+        account_unstall(s, c->account); /* what was flushed, or not read after all, made room */
     struct request *request = NULL;
     if (message.n > 0) {
         int64_t bytes = (int64_t)message.n;
@@ -467,6 +418,21 @@ conn_release(struct conn *c)
     if (c->held)
         arm(c);
     pthread_mutex_unlock(&c->lock);
+}
+
+bool
+conn_resume(struct conn *c)
+{
+    int waiting = 0;
+    bool comes = false;
+    pthread_mutex_lock(&c->lock);
+    if (!c->dead && !c->held) {
+        arm(c);
+        comes = !__atomic_load_n(&c->stalled, __ATOMIC_RELAXED) && may_ask(c) &&
+                (c->rest.n > 0 || (ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0));
+    }
+    pthread_mutex_unlock(&c->lock);
+    return comes;
 }
 
 void

@@ -133,8 +133,9 @@ answer_late(struct late *l)
 
 #define LONG_MS 100 /* a call that takes longer lets its connection be read meanwhile */
 
-static void
-release_held(struct server *s, int64_t now)
+/* Lets some of them be read; false where there may be more. */
+static bool
+release_some(struct server *s, int64_t now)
 {
     struct conn *conns[64];
     size_t count = 0;
@@ -151,6 +152,7 @@ release_held(struct server *s, int64_t now)
         conn_release(conns[i]);
         conn_unref(conns[i]);
     }
+    return count < sizeof conns / sizeof conns[0];
 }
 
 /* Answers some of them; false where there may be more. */
@@ -178,7 +180,8 @@ void
 requests_expire(struct server *s)
 {
     int64_t now = now_ms();
-    release_held(s, now);
+    while (!release_some(s, now))
+        ;
     while (!answer_some_late(s, now))
         ;
 }

@@ -6,7 +6,7 @@
  * than a record to read, one whose call takes long) before the call is executed. Calls inside GSS or NSS are counted per service by its
  * gate.
  *
- * Locks, in the order in which they may nest: server.lock > conn.lock; gate.lock and watch_lock are leaves. A connection is found by the
+ * Locks, in the order in which they may nest: server.lock > conn.lock; account.lock, gate.lock and watch_lock are leaves. A connection is found by the
  * key of its event under server.lock, so that one that ended meanwhile is not touched. */
 #ifndef GAGE_PROXYD_SERVER_H
 #define GAGE_PROXYD_SERVER_H
@@ -26,8 +26,10 @@ struct account {
     uid_t uid;
     int refs;
     int64_t connections;
-    int64_t requests, bytes; /* atomic */
-    bool stalled;            /* some connection of its waits for the share to shrink; atomic */
+    int64_t requests,
+        bytes; /* atomic: records begun and requests until their answer; bytes of these, and unread replies */
+    pthread_mutex_t lock;                /* what follows */
+    struct conn *stalled, *last_stalled; /* wait for the share to shrink, the longest first; the first is atomic */
 };
 
 struct request;
@@ -61,14 +63,17 @@ struct conn {
     struct peer peer;
     pthread_mutex_t lock; /* what follows */
     struct record_in in;
-    int64_t claimed; /* bytes of the record begun, as far as its headers say: counted against its uid */
-    gage_buf rest;   /* read beyond the last record */
+    int64_t
+        claimed; /* bytes of the record begun, as far as its headers say; with a request counted against its uid; 0: none */
+    gage_buf rest; /* read beyond the last record */
     gage_buf out;
     size_t sent;                                  /* of out */
     int64_t in_flight, last_active, record_began; /* milliseconds; record_began 0: none begun */
-    bool dead, stalled;
-    bool pipelines; /* may ask before it was answered: it is read while it is served */
-    bool held;      /* not armed until its call is done */
+    bool dead;
+    bool pipelines;                               /* may ask before it was answered: it is read while it is served */
+    bool held;                                    /* not armed until its call is done */
+    struct conn *stalled_next, *stalled_previous; /* of account.stalled; under account.lock */
+    bool stalled;                                 /* it is on that list; atomic; set with both locks held */
 };
 
 struct request {
@@ -128,9 +133,15 @@ int64_t now_ms(void);
 /* The uid's account, with a reference; NULL where memory is short. With server.lock held. */
 struct account *account_get(struct server *s, uid_t uid);
 void account_put(struct server *s, struct account *account); /* NULL is fine */
-/* Whether the uid has all the requests or bytes under way that it may have. */
-bool account_full(const struct server *s, const struct account *account);
-/* Connections of the uid that waited for its share to shrink are read again, where it has. Without any lock held. */
+/* Counts one more request, and the bytes that a record may have at most; false, and nothing counted, where the uid has its share. One step:
+ * however many threads ask, no more requests than the share, and less than one record of bytes beyond it. */
+bool account_begin(const struct server *s, struct account *account);
+/* Whether the connection has to wait for its uid's share to shrink: it is on the account's list then, else off it. With conn.lock held. */
+bool account_stall(const struct server *s, struct conn *conn);
+/* Takes it off the list. */
+void account_forget(struct conn *conn);
+/* After anything that shrinks the share: reads the connections that wait for that again, up to the first that has something to say, which does the
+ * same for the next. Without any lock held. */
 void account_unstall(struct server *s, struct account *account);
 
 /* ---- listen.c ---- */
@@ -139,6 +150,10 @@ gage_rc listen_adopt(int fd, const char *fallback_path, struct listener **out, s
 void listen_close(struct listener **listener);
 /* Accepts all that wait. */
 void listen_accept(struct server *s, struct listener *listener);
+
+/* ---- peer.c ---- */
+/* Who is at the other end; false where the kernel does not tell. */
+bool peer_read(struct server *s, int fd, struct peer *peer);
 
 /* ---- conn.c ---- */
 /* Takes the descriptor. */
@@ -153,6 +168,8 @@ void conn_done(struct conn *conn, int64_t bytes);
 void conn_kill(struct conn *conn);
 /* Its call takes long: what it sends meanwhile is read. */
 void conn_release(struct conn *conn);
+/* Its uid's share has shrunk: arms it; whether an event will come of that, because there is something to read. */
+bool conn_resume(struct conn *conn);
 
 /* ---- request.c ---- */
 /* Makes a request of a whole record; NULL where the connection is to be closed. */
