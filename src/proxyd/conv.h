@@ -7,6 +7,7 @@
 #include <gssapi/gssapi_ext.h>
 
 #include "proxyd/status.h"
+#include "rpc/value.h"
 
 /* ---- scope-end releases ---- */
 
@@ -27,10 +28,6 @@ GAGE_GSS_AUTO(gss_buffer_set_t, gss_release_buffer_set(&minor, v))
 
 /* ---- bytes ---- */
 
-/* Replaces *to by a copy; false where memory is short. */
-bool gssx_put(octet_string *to, gage_slice bytes);
-/* A new octet_string for an optional field; NULL where memory is short. */
-octet_string *gssx_new_bytes(gage_slice bytes);
 /* Borrows. */
 gss_buffer_desc gss_buffer_of(const octet_string *from);
 gss_OID_desc gss_oid_of(const gssx_OID *from);
@@ -41,15 +38,6 @@ gss_slice(const gss_buffer_desc *b)
 }
 
 bool gssx_put_oid_set(gssx_OID_set *to, gss_OID_set from);
-
-/* ---- options ---- */
-
-/* The value of the option, whose name counts with or without its NUL; NULL where it is not there. */
-const gssx_buffer *option_find(const gssx_options *options, const char *name);
-/* Whether the value is this text, with or without its NUL. */
-bool option_is(const gssx_buffer *value, const char *text);
-/* Adds (name with NUL, value); false where memory is short or there are GSSX_OPTIONS_MAX. */
-bool option_add(gssx_options *options, const char *name, gage_slice value);
 
 /* ---- names ---- */
 
@@ -65,7 +53,6 @@ void name_show(gss_name_t name, gage_buf *out);
 void gssx_name_show(const gssx_name *name, gage_buf *out);
 /* The same as text, cut to what fits. */
 void gssx_name_text(const gssx_name *name, char *text, size_t size);
-bool gssx_name_copy(gssx_name *to, const gssx_name *from);
 
 /* ---- usage and bindings ---- */
 

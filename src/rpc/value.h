@@ -1,0 +1,23 @@
+/* value.h - making and reading the small values of the protocol: bytes, options, names. What is made is allocated with malloc, as
+ * xdr_free releases it. */
+#ifndef GAGE_RPC_VALUE_H
+#define GAGE_RPC_VALUE_H
+
+#include "rpc/proc.h"
+
+/* Replaces *to by a copy; false where memory is short. */
+bool gssx_put(octet_string *to, gage_slice bytes);
+/* A new octet_string for an optional field; NULL where memory is short. */
+octet_string *gssx_new_bytes(gage_slice bytes);
+
+/* The value of the option, whose name counts with or without its NUL; NULL where it is not there. */
+const gssx_buffer *option_find(const gssx_options *options, const char *name);
+/* Whether the value is this text, with or without its NUL. */
+bool option_is(const gssx_buffer *value, const char *text);
+/* Adds (name with NUL, value); false where memory is short or there are GSSX_OPTIONS_MAX. */
+bool option_add(gssx_options *options, const char *name, gage_slice value);
+
+/* A copy with every field; false where memory is short. *to is overwritten. */
+bool gssx_name_copy(gssx_name *to, const gssx_name *from);
+
+#endif
