@@ -145,6 +145,10 @@ class House(unittest.TestCase):
         names = self.exported("lib/gage/gss/gage_otc.so")
         self.no_findings([n for n in names if not re.match(r"gss(spi|int)?_", n)])
 
+    def test_the_proxys_plugin_exports_what_an_interposer_has(self):
+        names = self.exported("lib/gage/gss/gage_proxy.so")
+        self.no_findings([n for n in names if not re.match(r"gssi_|gss_mech_interposer$", n)])
+
     def test_the_proxy_exports_what_kerberos_is_to_call_there(self):
         """Where the loader does not find them, libk5crypto's own serve and nothing but the speed tells."""
         text = (ROOT / "src/proxyd/krb_aes.c").read_text()

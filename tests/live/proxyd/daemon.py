@@ -22,6 +22,7 @@ PREFIX = os.environ.get("GAGE_PREFIX", os.path.join(CHECKOUT, "build", "root"))
 PROGRAM = os.path.join(PREFIX, "sbin", "gage-proxyd")
 PACKAGED = "/usr/sbin/gssproxy"
 PLUGIN = "/usr/lib/x86_64-linux-gnu/gssproxy/proxymech.so"
+OURS = os.path.join(PREFIX, "lib", "gage", "gss", "gage_proxy.so")
 WRAPPER = "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so"
 SANITIZER = r"ERROR: \w+Sanitizer: |WARNING: ThreadSanitizer: |: runtime error: "  # how a report begins
 READY = "Initialization complete."
@@ -53,6 +54,7 @@ class Daemon:
         self.socket = os.path.join(self.dir, "sock")
         self.env = dict(realm.env, **(env or {}))
         self.env["KRB5CCNAME"] = "FILE:" + os.path.join(self.dir, "no-such-cache")
+        self.plugin = PLUGIN  # or OURS: what its clients have
         self.process = self.before = None  # before: called in the child, before the program runs
 
     def path(self, name):
@@ -137,11 +139,12 @@ class Daemon:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def client_env(self, behavior="REMOTE_FIRST", **more):
-        """The environment of an application that uses the packaged plugin and can reach no key itself."""
-        with open(self.path("mech.conf"), "w") as f:
-            f.write(f"gssproxy_v1 2.16.840.1.113730.3.8.15.1 {PLUGIN} <interposer>\n")
+        """The environment of an application that uses the plugin and can reach no key itself."""
+        mechs = self.path(os.path.basename(self.plugin) + ".conf")
+        with open(mechs, "w") as f:
+            f.write(f"gssproxy_v1 2.16.840.1.113730.3.8.15.1 {self.plugin} <interposer>\n")
         env = dict(self.realm.env, GSS_USE_PROXY="yes", GSSPROXY_SOCKET=self.socket, GSSPROXY_BEHAVIOR=behavior,
-                   GSS_MECH_CONFIG=self.path("mech.conf"), KRB5_KTNAME="FILE:/nonexistent/keytab",
+                   GSS_MECH_CONFIG=mechs, KRB5_KTNAME="FILE:/nonexistent/keytab",
                    KRB5CCNAME="FILE:" + self.path("client-cache"))
         env.update(more)
         return env
