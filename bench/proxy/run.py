@@ -4,10 +4,10 @@ slower than direct, fairness, CPU; and 1,000 clients that start at once.
 usage: /usr/bin/python3 bench/proxy/run.py [--quick] [--seconds N] [--limit N]      (the checkout built and installed by script/build)
 
 A pair is gss_init_sec_context, gss_accept_sec_context, gss_init_sec_context in one process, Kerberos, aes256, mutual; the initiator's ticket is
-in its cache. Through a proxy the acceptor's part goes through the packaged client plugin (proxymech.so). "default": accepting without a
-credential, which the plugin makes two calls to the daemon of; "acquired": with one acquired beforehand, one call. Direct is the same
-program without the plugin. They take turns, so that what disturbs one disturbs all.
-Two lines say what any daemon could reach with that plugin on this machine (bare.c): "no daemon", canned answers, so that only the plugin,
+in its cache. Through a proxy the acceptor's part goes through the packaged client plugin (proxymech.so), and in the lines "gage both" through
+gage_proxy.so. "default": accepting without a credential, which the packaged plugin makes two calls to the daemon of and ours one; "acquired":
+with one acquired beforehand, one call. Direct is the same program without a plugin. They take turns, so that what disturbs one disturbs all.
+Two lines say what any daemon could reach with the packaged plugin on this machine (bare.c): "no daemon", canned answers, so that only the plugin,
 the sockets and the scheduler are left; "bare accept", a thread for each connection that does gss_accept_sec_context, exports and nothing else.
 CPU is microseconds a pair of the clients' processes and of the daemon: the clients' part, compared with direct's, is the price of the plugin
 itself, whichever daemon answers.
@@ -21,7 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(CHECKOUT, "tests", "lib"), os.path.join(CHECKOUT, "tests", "live", "proxyd")]
-from daemon import PACKAGED, Daemon, wait_for  # noqa: E402
+from daemon import OURS, PACKAGED, PLUGIN, Daemon, wait_for  # noqa: E402
 from realm import Realm  # noqa: E402
 
 PROGRAMS = os.path.join(CHECKOUT, "build", "obj", "bench")
@@ -57,6 +57,11 @@ class Bare:
 class Library:
     def __init__(self, name, env, daemon=None):
         self.name, self.env, self.daemon = name, env, daemon
+
+    @classmethod
+    def through(cls, name, daemon, ticket, plugin=PLUGIN):
+        daemon.plugin = plugin
+        return cls(name, daemon.client_env(BENCH_TICKET=ticket), daemon)
 
     def daemon_cpu(self):
         """Seconds that the daemon used so far."""
@@ -97,8 +102,8 @@ class Figures:
 
 
 def verdict(name, clients, threads, slower, jain):
-    """The bars of gage-proxyd, reached or not."""
-    if name != "gage-proxyd" or threads > 1:
+    """The bars of gage-proxyd, reached or not, with either plugin."""
+    if name not in ("gage-proxyd", "gage both") or threads > 1:
         return ""
     bars = [f"bar {SLOWER[clients]} {'reached' if slower <= SLOWER[clients] else 'MISSED'}"]
     if clients > 1:
@@ -158,12 +163,12 @@ def main():
             Daemon(realm, SERVICE, program=PACKAGED) as theirs, Bare(realm, ours, "nothing") as nothing, Bare(realm, ours, "accept") as accept:
         ticket = realm.env["KRB5CCNAME"]
         direct = dict(realm.env, KRB5RCACHENAME="file2:" + os.path.join(realm.dir, "direct-replay"), BENCH_TICKET=ticket)
-        libraries = (Library("direct", direct), Library("gage-proxyd", ours.client_env(BENCH_TICKET=ticket), ours),
-                     Library("gssproxy", theirs.client_env(BENCH_TICKET=ticket), theirs),
+        libraries = (Library("direct", direct), Library.through("gage both", ours, ticket, OURS), Library.through("gage-proxyd", ours, ticket),
+                     Library.through("gssproxy", theirs, ticket),
                      Library("no daemon", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=nothing.socket, BENCH_UNCHECKED="1"), nothing),
                      Library("bare accept", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=accept.socket), accept))
         complete = measure(libraries, seconds, 2, end)
-        for library in libraries[1:3]:
+        for library in libraries[2:4]:
             start_at_once(library)
     sys.exit(0 if complete else 1)
 
