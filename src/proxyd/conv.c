@@ -59,21 +59,13 @@ name_set_attributes(const gssx_name_attrs *attributes, gss_name_t name, struct g
 bool
 name_from_gssx(const gssx_name *from, gss_name_t *to, struct gss_status *s)
 {
-    gss_OID_desc type = gss_oid_of(&from->name_type);
-    gss_OID use = type.length > 0 ? &type : GSS_C_NO_OID;
-    gss_buffer_desc bytes = gss_buffer_of(&from->display_name);
-    if (bytes.length == 0) {
-        use = GSS_C_NT_COMPOSITE_EXPORT;
-        bytes = gss_buffer_of(&from->exported_composite_name);
-    }
-    if (bytes.length == 0) {
-        use = GSS_C_NT_EXPORT_NAME;
-        bytes = gss_buffer_of(&from->exported_name);
-    }
-    if (bytes.length == 0)
-        return status_fail(s, GSS_S_BAD_NAME, EINVAL, "the name is empty: neither a display nor an exported form");
-    OM_uint32 minor, major = gss_import_name(&minor, &bytes, use, to);
-    return status_set(s, major, minor, GSS_C_NO_OID);
+    if (from->display_name.octet_string_len > 0)
+        return name_import(gssx_slice(&from->display_name), gssx_slice(&from->name_type), to, s);
+    if (from->exported_composite_name.octet_string_len > 0)
+        return name_import(gssx_slice(&from->exported_composite_name), oid_slice(GSS_C_NT_COMPOSITE_EXPORT), to, s);
+    if (from->exported_name.octet_string_len > 0)
+        return name_import(gssx_slice(&from->exported_name), oid_slice(GSS_C_NT_EXPORT_NAME), to, s);
+    return status_fail(s, GSS_S_BAD_NAME, EINVAL, "the name is empty: neither a display nor an exported form");
 }
 
 /* One attribute may have several values: one element of the array each. */

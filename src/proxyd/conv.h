@@ -41,6 +41,8 @@ bool gssx_put_oid_set(gssx_OID_set *to, gss_OID_set from);
 
 /* ---- names ---- */
 
+/* gss_import_name for bytes that a client wrote (type empty: none); what the library could be hurt with is refused (import_name.c). */
+bool name_import(gage_slice bytes, gage_slice type, gss_name_t *name, struct gss_status *s);
 /* Imports: the display name with its type where there is one, else the composite, else the exported form. name_set_attributes sets
  * attributes on it.
  * BAD_NAME where it is empty. */

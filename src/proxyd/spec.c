@@ -249,13 +249,9 @@ spec_acquire(struct call *call, const struct cred_spec *spec, struct cred_store 
 {
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     OM_uint32 minor, major;
-    gss_OID_desc type = {(OM_uint32)spec->name_type.n, spec->name_type.p};
-    gss_buffer_desc text = {spec->name.n, spec->name.p};
-    if (text.length > 0) {
-        major = gss_import_name(&minor, &text, type.length > 0 ? &type : GSS_C_NO_OID, &name);
-        if (GSS_ERROR(major))
-            return status_set(&call->status, major, minor, GSS_C_NO_OID);
-    }
+    if (spec->name.n > 0 &&
+        !name_import(gage_buf_slice(&spec->name), gage_buf_slice(&spec->name_type), &name, &call->status))
+        return false;
     if (!store_settle(call, store))
         return false;
     gss_OID_set_desc mechs = {spec->mech_count, (gss_OID)(uintptr_t)spec->mechs};

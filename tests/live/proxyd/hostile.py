@@ -11,8 +11,8 @@ import unittest
 
 import gssapi
 from daemon import ACCEPTOR, PLUGIN, PROGRAM, Daemon, Wire, wait_for
-from gssx import (ACCEPT, BOTH, COMPLETE, CONTINUE, DEFECTIVE_CRED, INITIATE, KRB5, NO_CONTEXT, SPNEGO, UNAUTHORIZED, call, good, option, service,
-                  user)
+from gssx import (ACCEPT, BAD_NAME, BAD_NAMETYPE, BOTH, COMPLETE, CONTINUE, DEFECTIVE_CRED, INITIATE, KRB5, NAME, NO_CONTEXT, SPNEGO, UNAUTHORIZED,
+                  call, empty, good, option, service, user)
 from realm import REALM, Realm
 
 ANY = """[service/any]
@@ -232,6 +232,26 @@ class Hostile(unittest.TestCase):
                 self.assertEqual(call(wire, "release_cred", type=1, cred=dict(cred, handle=bytes(bad)))["status"]["major"], DEFECTIVE_CRED, i)
             for n in (0, 1, 38, 39, len(cred["handle"]) - 1):
                 self.assertEqual(call(wire, "release_cred", type=1, cred=dict(cred, handle=cred["handle"][:n]))["status"]["major"], DEFECTIVE_CRED, n)
+
+    # ---- names that hurt the library ----
+
+    def test_a_name_that_is_an_address_or_longer_than_it_says_is_refused_and_the_daemon_lives(self):
+        pointer, exported, composite = bytes.fromhex("2a864886f71201020202"), bytes.fromhex("2b0601050604"), bytes.fromhex("2b0601050606")
+        machine_uid = bytes.fromhex("2a864886f71201020102")
+        with Daemon(self.realm) as daemon, Wire(daemon.socket) as wire:
+            true = good(wire, "import_and_canon_name", name=user("alice"), mech=KRB5)["name"]
+            bad = [dict(empty(NAME), display=b"\x41" * 8, type=pointer), dict(empty(NAME), display=b"\0", type=machine_uid),
+                   dict(empty(NAME), exported=true["exported"] + b"x"), dict(empty(NAME), display=true["exported"] + b"x", type=exported),
+                   dict(empty(NAME), composite=true["composite"] + b"x"), dict(empty(NAME), display=true["composite"] + b"x", type=composite)]
+            for name in bad:
+                for _ in range(2):  # the second finds out whether the first was the end
+                    major = call(wire, "import_and_canon_name", name=name, mech=KRB5)["status"]["major"]
+                    self.assertIn(major, (BAD_NAME, BAD_NAMETYPE), name)
+                self.assertNotEqual(call(wire, "acquire_cred", name=name, usage=INITIATE, mechs=[KRB5])["status"]["major"], COMPLETE)
+                self.assertNotEqual(call(wire, "acquire_cred", name=name, usage=ACCEPT, mechs=[KRB5])["status"]["major"], COMPLETE)
+                call(wire, "init_sec_context", target=name, mech=KRB5)
+            for name in (dict(true, display=b""), dict(empty(NAME), display=true["composite"], type=composite)):
+                self.assertEqual(good(wire, "import_and_canon_name", name=name, mech=KRB5)["name"]["display"], true["display"])
 
     def test_one_state_used_by_many_at_once_is_used_once(self):
         with Daemon(self.realm) as daemon:
