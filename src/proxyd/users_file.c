@@ -353,36 +353,3 @@ keytab_copy(krb5_context context, krb5_keytab from, krb5_keytab to)
     free(entries);
     return code;
 }
-
-krb5_error_code
-users_file_copy_keytab(int fd, const char *name, struct users_keytab *copy)
-{
-    char source[64];
-    krb5_keytab from = NULL;
-    *copy = (struct users_keytab){0};
-    krb5_error_code code = krb5_init_context(&copy->context);
-    if (code != 0)
-        return code;
-    code = krb5_kt_resolve(copy->context, name, &copy->keytab);
-    if (code != 0 || fd < 0)
-        return code;
-    name_of(fd, source);
-    lock_until_ns = users_lock_end();
-    code = krb5_kt_resolve(copy->context, source, &from);
-    if (code == 0) {
-        code = keytab_copy(copy->context, from, copy->keytab);
-        krb5_kt_close(copy->context, from);
-    }
-    lock_until_ns = 0;
-    return code;
-}
-
-void
-users_keytab_close(struct users_keytab *copy)
-{
-    if (copy->keytab != NULL)
-        krb5_kt_close(copy->context, copy->keytab);
-    if (copy->context != NULL)
-        krb5_free_context(copy->context);
-    *copy = (struct users_keytab){0};
-}
