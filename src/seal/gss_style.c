@@ -118,6 +118,8 @@ import(gage_slice exported, gss_name_t *name)
     gss_buffer_desc bytes = gss_buffer_of(exported);
     if (name == NULL)
         return GAGE_DONE;
+    if (!name_is_whole(exported)) /* the other side may have written it */
+        return gage_rc_of(GAGE_E_FORMAT);
     return gss_import_name(&minor, &bytes, GSS_C_NT_EXPORT_NAME, name) == GSS_S_COMPLETE ? GAGE_DONE
                                                                                          : gage_rc_of(GAGE_E_GSS);
 }

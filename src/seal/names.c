@@ -32,17 +32,31 @@ name_is_global(gage_slice exported)
     return mechanism != NULL && mechanism->names_global;
 }
 
+/* After the OID a length of four bytes, and the name. */
+static bool
+look_inside(gage_slice exported, gage_slice *name)
+{
+    struct reader r = read_from(exported);
+    uint16_t id = get_u16(&r);
+    get_vec16(&r);
+    *name = get_vec32(&r);
+    return id == EXPORTED_ID && gage_ok(read_end(&r, NULL, "an exported name"));
+}
+
+bool
+name_is_whole(gage_slice exported)
+{
+    gage_slice name;
+    return look_inside(exported, &name);
+}
+
 /* ---- text ---- */
 
-/* The name inside: after the OID a length of four bytes, and the name. */
 static gage_slice
 name_inside(gage_slice exported)
 {
-    struct reader r = read_from(exported);
-    get_u16(&r);
-    get_vec16(&r);
-    gage_slice name = get_vec32(&r);
-    return gage_ok(read_end(&r, NULL, "an exported name")) ? name : SLICE_NONE;
+    gage_slice name;
+    return look_inside(exported, &name) ? name : SLICE_NONE;
 }
 
 void

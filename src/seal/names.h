@@ -8,6 +8,8 @@
 const struct mechanism *name_mechanism(gage_slice exported);
 /* Whether it means the same party to everybody. */
 bool name_is_global(gage_slice exported);
+/* Whether it ends where it says: on a byte more MIT's library ends the process that imports it. */
+bool name_is_whole(gage_slice exported);
 /* Both parties of an established context as exported names, appended: the initiator's and the acceptor's. GAGE_E_UNSUPPORTED where the
  * mechanism gives no names. *initiator is our role. */
 gage_rc names_of_context(gss_ctx_id_t context, bool *we_initiated, gage_buf *initiator, gage_buf *acceptor,

@@ -459,6 +459,26 @@ threads_share_keyrings_and_exactly_one_opens_a_seal_once(void **state)
     assert_int_equal(repeated, THREADS - 1);
 }
 
+static void
+a_carriers_name_that_goes_on_after_its_end_is_refused_in_the_gss_style(void **state)
+{
+    WORLD;
+    struct gss_world g = gss_set_up(w);
+    gss_name_t carrier = GSS_C_NO_NAME;
+    AUTO(gage_buf) name = GAGE_BUF(GAGE_SEAL_NAME_MAX);
+    assert_ok(gage_name_parse("krb5:carol@TEST.GAGE", &name, NULL));
+    put_u8(&name, 'x');
+    const struct gage_seal_options options = {.to = "bob", .via_name = gage_buf_slice(&name)};
+    buf_reset(&w->sealed);
+    assert_ok(gage_seal(w->alice, &options, now_s(), TEXT, &w->sealed, &w->grant, NULL));
+    gss_buffer_desc sealed = {w->sealed.n, w->sealed.p};
+    assert_int_equal(gage_gss_unseal(&g.minor, w->bob, 0, 600, GSS_C_NO_NAME, NULL, GSS_C_NO_CONTEXT, &sealed,
+                                     &g.message, NULL, &carrier, NULL, NULL),
+                     GSS_S_DEFECTIVE_TOKEN);
+    assert_true(carrier == GSS_C_NO_NAME && g.message.length == 0);
+    gss_tear_down(&g);
+}
+
 #define WITH_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -480,6 +500,7 @@ main(void)
         WITH_WORLD(clocks_a_month_apart_do_not_pair),
         WITH_WORLD(the_gss_style_takes_and_gives_names),
         WITH_WORLD(the_gss_style_says_what_was_wrong_in_its_majors),
+        WITH_WORLD(a_carriers_name_that_goes_on_after_its_end_is_refused_in_the_gss_style),
         WITH_WORLD(two_gss_calls_a_side_make_a_pairing),
         WITH_WORLD(threads_share_keyrings_and_exactly_one_opens_a_seal_once),
     };
