@@ -14,12 +14,19 @@
 #define METERED_EVENTS 64
 
 static enum log_level threshold = LOG_LEVEL_INFO;
+static bool prefixed;
 static log_writer writer; /* NULL: standard error itself; atomic */
 
 void
 log_set_level(enum log_level level)
 {
     __atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
+}
+
+void
+log_set_prefix(bool on)
+{
+    __atomic_store_n(&prefixed, on, __ATOMIC_RELAXED);
 }
 
 void
@@ -121,7 +128,7 @@ void
 log_line(const struct log_event *event, const struct log_field *fields, size_t count, unsigned dropped, gage_buf *line)
 {
     char note[64];
-    if (getenv("JOURNAL_STREAM") != NULL) {
+    if (__atomic_load_n(&prefixed, __ATOMIC_RELAXED) || getenv("JOURNAL_STREAM") != NULL) {
         snprintf(note, sizeof note, "<%d>", (int)event->level);
         put_text(line, note);
     }

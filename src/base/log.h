@@ -35,6 +35,8 @@ struct log_field {
 
 /* Lines above this level are dropped; the default is LOG_LEVEL_INFO. A process-wide setting of programs. */
 void log_set_level(enum log_level level);
+/* Whether lines carry systemd's prefix from now on, $JOURNAL_STREAM or not. A process-wide setting of programs. */
+void log_set_prefix(bool on);
 /* Writes the line with one write(2), or gives it to log_set_writer's. At most 20 lines a second of each event (per address of `event`'s table
  * row) go out; the next line after a pause says how many were dropped. Thread-safe. */
 void log_fields(const struct log_event *event, const struct log_field *fields, size_t count);

@@ -22,7 +22,7 @@
 /* clang-format off */
 const struct key_row conf_rows[] = {
     {true, "debug", KEY_BOOL, G(debug), "no", 0, 0, "Log at debug_level 1."},
-    {true, "debug_level", KEY_NUMBER, G(debug_level), "0", 0, 100, "0: failures and notices; 1 and more: each request too. Secrets are printed at no level."},
+    {true, "debug_level", KEY_NUMBER, G(debug_level), "0", 0, 100, "0: failures and notices; 1 and more: each request too; 3 and more: libkrb5's trace. Secrets are printed at no level."},
     {true, "syslog_status", KEY_BOOL, G(syslog_status), "no", 0, 0, "Log the GSS status of every failed call."},
     {true, "run_as_user", KEY_NAME, G(run_as_user), NULL, 0, 0, "Drop privileges to this user once the sockets are open."},
     {true, "worker threads", KEY_NUMBER, G(worker_threads), "0", 0, 1024, "Threads that serve at once where one is not enough; 0: one for each processor. A call that blocks counts as none of them: another thread takes its place."},

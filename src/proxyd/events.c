@@ -20,6 +20,7 @@ EVENT(ev_no_service, "no_service", LOG_LEVEL_NOTICE,
 EVENT(ev_bad_message, "bad_message", LOG_LEVEL_WARNING, "a client sent what is not the protocol and was disconnected")
 EVENT(ev_call_failed, "call_failed", LOG_LEVEL_NOTICE, "a call ended with a GSS failure; the reason says what to do")
 EVENT(ev_call, "call", LOG_LEVEL_INFO, "a call was executed (debug_level 1 and more)")
+EVENT(ev_krb5_trace, "krb5_trace", LOG_LEVEL_DEBUG, "libkrb5's trace (debug_level 3 and more)")
 EVENT(ev_reload_failed, "reload_failed", LOG_LEVEL_ERROR, "the new configuration is wrong; the old one stays in force")
 EVENT(ev_config_warning, "config_warning", LOG_LEVEL_WARNING, "something in the configuration is ignored")
 EVENT(ev_sandbox, "sandbox", LOG_LEVEL_NOTICE,

@@ -15,6 +15,7 @@
 
 #include "app/mechs.h"
 #include "base/file.h"
+#include "proxyd/trace.h"
 
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14) /* since version 3 */
@@ -148,7 +149,8 @@ add_libraries(struct rules *rules)
     for (size_t i = 0; i < sizeof looked / sizeof looked[0]; i++)
         add_variable(rules, looked[i], LOOK);
     add(rules, "/dev", OPEN_TO_WRITE);
-    add_variable(rules, "KRB5_TRACE", CHANGE);
+    if (!trace_ours())
+        add_variable(rules, "KRB5_TRACE", CHANGE);
     add_variable(rules, "KRB5RCACHENAME", CHANGE);
     const char *folder = getenv("KRB5RCACHEDIR");
     add(rules, folder != NULL ? folder : "/var/tmp", CHANGE);

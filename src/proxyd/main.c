@@ -26,10 +26,12 @@
 #include "proxyd/output.h"
 #include "proxyd/process.h"
 #include "proxyd/server.h"
+#include "proxyd/trace.h"
 #include "proxyd/witness.h"
 
 #define TICK_MS 250
 #define POLLED_MAX 256
+#define TRACE_LEVEL 3
 #define SCRAPERS_MAX 8 /* clients of the metrics socket that have not sent their request yet */
 
 static struct server server;
@@ -79,6 +81,7 @@ set_environment(const struct conf *conf, bool user_mode)
         setenv("GSS_USE_PROXY", "no", 1);
     else /* the session's GSSPROXY_SOCKET is our own: the plugin would ask us again */
         setenv("GSSPROXY_SOCKET", CONF_DEFAULT_SOCKET, 1);
+    trace_prepare();
     const char *cache = conf->settings.replay_cache;
     if (cache != NULL)
         setenv("KRB5RCACHENAME", strcmp(cache, "none") == 0 ? "none:" : cache, 1);
@@ -169,6 +172,7 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
         rc = output_begin(err);
     if (gage_ok(rc))
         rc = audit_begin(err);
+    trace_set(e->conf->settings.debug_level >= TRACE_LEVEL);
     if (gage_ok(rc))
         rc = pool_start(&server, err);
     if (gage_ok(rc)) {
@@ -197,7 +201,10 @@ reload(struct daemon *d)
     }
     if (gage_ok(rc) && conf != NULL) {
         log_warnings(conf);
+        int64_t level = conf->settings.debug_level;
         rc = server_apply(&server, conf, 0, &err);
+        if (gage_ok(rc))
+            trace_set(level >= TRACE_LEVEL);
     }
     server_renew_keys(&server);
     if (gage_ok(rc)) {

@@ -24,16 +24,30 @@ output_begin(struct gage_err *err)
     return GAGE_DONE;
 }
 
+static void
+put_out(const gage_buf *line)
+{
+    if (standard_error != NULL)
+        hand_in(gage_buf_slice(line));
+    else
+        (void)!write(STDERR_FILENO, line->p, line->n);
+}
+
 void
 output_say(const char *text)
 {
     AUTO(gage_buf) line = GAGE_BUF(256);
     put_bytes(&line, slice_str(text));
     put_u8(&line, '\n');
-    if (standard_error != NULL)
-        hand_in(gage_buf_slice(&line));
-    else
-        (void)!write(STDERR_FILENO, line.p, line.n);
+    put_out(&line);
+}
+
+void
+output_event(const struct log_event *event, const struct log_field *fields, size_t count)
+{
+    AUTO(gage_buf) line = GAGE_BUF(1056);
+    log_line(event, fields, count, 0, &line);
+    put_out(&line);
 }
 
 uint64_t

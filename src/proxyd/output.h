@@ -2,6 +2,7 @@
 #ifndef GAGE_PROXYD_OUTPUT_H
 #define GAGE_PROXYD_OUTPUT_H
 
+#include "base/log.h"
 #include "base/rc.h"
 
 /* From now on lines of the log are handed on by a thread, and dropped where nobody takes them (app/lines.h). Until then they are written at
@@ -9,6 +10,8 @@
 gage_rc output_begin(struct gage_err *err);
 /* A plain line. */
 void output_say(const char *line);
+/* An event's line without the log's limit of lines a second: for events that were asked for. */
+void output_event(const struct log_event *event, const struct log_field *fields, size_t count);
 /* Lines dropped so far. */
 uint64_t output_lost(void);
 /* Hands on what is left, as long as somebody takes it: before the process ends. */

@@ -9,9 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "proxyd/feed.h"
 
 static int ready_pipe = -1;
 
@@ -46,7 +49,30 @@ process_background(struct gage_err *err)
     return GAGE_DONE;
 }
 
-/* A journal or file stays; a terminal or somebody's pipe is let go, so that nobody waits for its end. */
+/* A line of standard error, with systemd's prefix where it is one of the log. */
+static void
+to_syslog(char *line)
+{
+    bool level = line[0] == '<' && line[1] >= '0' && line[1] <= '7' && line[2] == '>';
+    syslog(level ? line[1] - '0' : LOG_INFO, "%s", level ? line + 3 : line);
+}
+
+/* Where gssproxy's go: nobody else would see them. */
+static void
+turn_to_syslog(int null)
+{
+    int fd;
+    openlog("gage-proxyd", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+    if (!gage_ok(feed_begin(to_syslog, &fd, NULL))) {
+        dup2(null, STDERR_FILENO);
+        return;
+    }
+    log_set_prefix(true);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+/* A journal or file stays; a terminal or somebody's pipe is let go, so that nobody waits for its end: then syslog gets the lines. */
 static void
 let_go_of_output(void)
 {
@@ -58,7 +84,7 @@ let_go_of_output(void)
     dup2(null, STDOUT_FILENO);
     bool keep = getenv("JOURNAL_STREAM") != NULL || (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode));
     if (!keep)
-        dup2(null, STDERR_FILENO);
+        turn_to_syslog(null);
 }
 
 void

@@ -189,8 +189,8 @@ void kernel_register(const char *file);
 
 /* ---- events ---- */
 extern const struct log_event ev_conn_limit, ev_conn_descriptors, ev_request_refused, ev_request_late, ev_no_service,
-    ev_bad_message, ev_call_failed, ev_call, ev_reload_failed, ev_kernel_waits, ev_kernel_busy, ev_kernel_done,
-    ev_kernel_failed, ev_config_warning, ev_sandbox, ev_keys_failed, ev_start_failed, ev_thread_failed, ev_log_lost,
-    ev_audit_failed, ev_audit_lost;
+    ev_bad_message, ev_call_failed, ev_call, ev_krb5_trace, ev_reload_failed, ev_kernel_waits, ev_kernel_busy,
+    ev_kernel_done, ev_kernel_failed, ev_config_warning, ev_sandbox, ev_keys_failed, ev_start_failed, ev_thread_failed,
+    ev_log_lost, ev_audit_failed, ev_audit_lost;
 
 #endif
