@@ -59,6 +59,7 @@ context_free(struct context *context)
     if (context->local != GSS_C_NO_CONTEXT)
         gss_delete_sec_context(&minor, &context->local, GSS_C_NO_BUFFER);
     wire_free(&context->wire);
+    wire_cred_free(&context->kept);
     pthread_mutex_destroy(&context->lock);
     free(context);
 }

@@ -11,7 +11,8 @@ struct context {
     bool remote;        /* wire is the daemon's */
     bool complete;
     gssx_ctx wire;
-    int64_t told; /* by clock_monotonic_ns: when wire's lifetime began */
+    gssx_cred kept; /* of the default ticket cache, for the legs to come of a context that was begun with it */
+    int64_t told;   /* by clock_monotonic_ns: when wire's lifetime began */
 };
 
 static inline struct context *

@@ -112,13 +112,16 @@ init_local(void *call, struct outcome *o)
     return end(leg, o);
 }
 
-/* Whoever stored a daemon's credential in the default cache initiates with it. */
+/* Whoever stored a daemon's credential in the default cache initiates with it, in every leg. */
 static gssx_cred *
-cred_to_send(struct leg *leg, gssx_cred *kept)
+cred_to_send(struct leg *leg)
 {
+    struct context *context = context_of_leg(leg);
     if (leg->cred != NULL)
         return cred_lend(leg->cred);
-    return leg->context == NULL && cache_find(NULL, kept) ? kept : NULL;
+    if (leg->context == NULL)
+        (void)cache_find(NULL, &context->kept);
+    return context->kept.cred_handle_reference.octet_string_len > 0 ? &context->kept : NULL;
 }
 
 static bool
@@ -128,7 +131,6 @@ init_remote(void *call, struct outcome *o)
     union gssx_arg arg = {0};
     AUTO(answer) a = {0};
     gssx_name room = {0}, *target;
-    gssx_cred kept = {0};
     gssx_cb bindings = bindings_view(leg->bindings);
     gssx_buffer input = seam_view(leg->input);
     gssx_option sync = {.option = seam_view_slice(gage_slice_of("sync_modified_creds", sizeof "sync_modified_creds")),
@@ -143,7 +145,7 @@ init_remote(void *call, struct outcome *o)
     to->time_req = leg->time;
     to->input_cb = leg->bindings != GSS_C_NO_CHANNEL_BINDINGS ? &bindings : NULL;
     to->input_token = leg->input != GSS_C_NO_BUFFER ? &input : NULL;
-    to->cred_handle = cred_to_send(leg, &kept);
+    to->cred_handle = cred_to_send(leg);
     if (leg->cred != NULL)
         to->options = (gssx_options){1, &sync};
     bool answered = remote_call(PROC_INIT_SEC_CONTEXT, &arg, &a, o);
@@ -153,7 +155,6 @@ init_remote(void *call, struct outcome *o)
         take_result(leg, res->context_handle, res->output_token, o);
     }
     cred_return(leg->cred);
-    wire_cred_free(&kept);
     xdr_free(GSSX_XDR(gssx_name), &room);
     return end(leg, o);
 }
@@ -344,9 +345,16 @@ static bool
 accept_remote(void *call, struct outcome *o)
 {
     struct leg *leg = call;
+    gssx_cred known = {0};
+    bool good;
     if (leg->cred == NULL && leg->context == NULL)
         return accept_by_default(leg, o);
-    bool good = accept_with(leg, cred_lend(leg->cred), o);
+    if (leg->cred == NULL) { /* what the first leg was accepted with, if it was that */
+        good = accept_with(leg, acceptor_known(&known) ? &known : NULL, o);
+        wire_cred_free(&known);
+        return good;
+    }
+    good = accept_with(leg, cred_lend(leg->cred), o);
     cred_return(leg->cred);
     return good;
 }

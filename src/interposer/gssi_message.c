@@ -8,15 +8,18 @@
 
 /* ---- by the daemon ---- */
 
-/* A call of the daemon's on its context, whose successor takes the context's place. The caller holds the lock. */
+/* A call of the daemon's on its context, of which it gives the next state. The caller holds the lock. */
 static bool
 ask(struct context *context, uint32_t procedure, union gssx_arg *arg, struct answer *a, gssx_ctx **successor,
     struct outcome *o)
 {
     if (!remote_call(procedure, arg, a, o))
         return false;
-    if (*successor != NULL && (*successor)->state.octet_string_len > 0)
-        context_take(context, *successor);
+    if (*successor != NULL && (*successor)->state.octet_string_len > 0) {
+        octet_string used = context->wire.state;
+        context->wire.state = (*successor)->state;
+        (*successor)->state = used;
+    }
     return outcome_good(o);
 }
 
