@@ -355,7 +355,7 @@ conn_event(struct server *s, uint64_t key, uint32_t events)
     struct conn *c = take(s, key);
     if (c == NULL)
         return NULL;
-    gage_buf message = GAGE_BUF(RECORD_MAX);
+    AUTO(gage_buf) message = GAGE_BUF(RECORD_MAX);
     pthread_mutex_lock(&c->lock);
     bool alive = !c->dead && (events & (EPOLLERR | EPOLLHUP)) == 0 && flush(c);
     account_forget(c);

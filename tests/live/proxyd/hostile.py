@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import threading
 import unittest
@@ -252,6 +253,28 @@ class Hostile(unittest.TestCase):
                 call(wire, "init_sec_context", target=name, mech=KRB5)
             for name in (dict(true, display=b""), dict(empty(NAME), display=true["composite"], type=composite)):
                 self.assertEqual(good(wire, "import_and_canon_name", name=name, mech=KRB5)["name"]["display"], true["display"])
+
+    # ---- memory ----
+
+    def memory(self, daemon):
+        """KiB of data and heap."""
+        with open(f"/proc/{daemon.process.pid}/status") as f:
+            return int(re.search(r"RssAnon:\s+(\d+)", f.read()).group(1))
+
+    def test_messages_that_are_refused_leave_nothing_behind(self):
+        """Of half a MiB each: what is no call, and a call that no service is for."""
+        call_of_nobody = bytes(4) + struct.pack(">5I", 0, 2, 400112, 1, 0) + bytes(1 << 19)
+        services = ACCEPTOR + ACCEPTOR.replace("test", "other").replace("{uid}", "4711").replace("/sock", "/other")
+        sanitized = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+        with Daemon(self.realm, services, env=sanitized) as daemon:
+            for path, message in ((daemon.socket, b"\xff" * (1 << 19)), (daemon.path("other"), call_of_nobody)):
+                for i in range(72):
+                    if i == 8:
+                        before = self.memory(daemon)
+                    with Wire(path) as wire:
+                        wire.send(message)
+                        self.assertRaises((EOFError, ConnectionResetError), wire.receive)
+                self.assertLess(self.memory(daemon), before + 16 * 1024)  # all of them: 32 MiB
 
     def test_one_state_used_by_many_at_once_is_used_once(self):
         with Daemon(self.realm) as daemon:
