@@ -233,7 +233,8 @@ give_local_results(struct leg *leg, gss_name_t *source, gss_cred_id_t *delegated
     return true;
 }
 
-/* The library takes an interposer's wish for the real mechanism from the credential: without one, the default is acquired. */
+/* The library takes an interposer's wish for the real mechanism from the credential: without one, the default is acquired. Where there is
+ * one, what it says of the token is the verdict: each side knows the replays of its own only. */
 static bool
 accept_local(void *call, struct outcome *o)
 {
@@ -255,6 +256,7 @@ accept_local(void *call, struct outcome *o)
                                    leg->time_rec, leg->delegated != NULL ? &delegated : NULL);
     if (outcome_local(o, major, minor))
         give_local_results(leg, &source, &delegated, o);
+    o->verdict = !outcome_good(o);
     context->complete = major == GSS_S_COMPLETE;
     return end(leg, o);
 }
@@ -306,23 +308,29 @@ accept_with(struct leg *leg, gssx_cred *cred, struct outcome *o)
     return end(leg, o);
 }
 
-/* Whether another credential of the service's might take the token. */
+/* Whether the daemon's failure is about the token, whatever credential there is. */
 static bool
-another_might(const struct outcome *o)
+is_of_token(const struct outcome *o)
 {
-    return !o->unreachable && (o->major == GSS_S_FAILURE || o->major == GSS_S_NO_CRED);
+    OM_uint32 error = GSS_ROUTINE_ERROR(o->major);
+    return error == GSS_S_DEFECTIVE_TOKEN || error == GSS_S_BAD_BINDINGS || error == GSS_S_BAD_SIG ||
+           error == GSS_S_CREDENTIALS_EXPIRED;
 }
 
+/* Where the default one was refused. A daemon that has a credential has given its verdict on the token; one that has none has not. */
 static bool
 accept_by_acquired(struct leg *leg, struct outcome *o)
 {
     struct wish w = {.mech = leg->mech, .time = GSS_C_INDEFINITE, .usage = GSS_C_ACCEPT};
     struct outcome first = *o;
-    bool good = wish_remote(&w, o) && accept_with(leg, &w.made->wire, o);
-    if (good)
+    bool acquired = wish_remote(&w, o);
+    bool good = acquired && accept_with(leg, &w.made->wire, o);
+    if (good) {
         acceptor_remember(&w.made->wire);
-    else
+    } else {
         *o = first;
+        o->verdict = acquired;
+    }
     cred_free(w.made);
     return good;
 }
@@ -334,11 +342,20 @@ accept_by_default(struct leg *leg, struct outcome *o)
     if (acceptor_known(&known)) {
         bool good = accept_with(leg, &known, o);
         wire_cred_free(&known);
-        if (good || GSS_ROUTINE_ERROR(o->major) != GSS_S_DEFECTIVE_CREDENTIAL)
+        if (good || o->unreachable)
             return good;
+        if (GSS_ROUTINE_ERROR(o->major) != GSS_S_DEFECTIVE_CREDENTIAL) {
+            o->verdict = true;
+            return false;
+        }
         acceptor_forget(); /* the daemon has other keys or another configuration by now */
     }
-    return accept_with(leg, NULL, o) || (another_might(o) && accept_by_acquired(leg, o));
+    if (accept_with(leg, NULL, o))
+        return true;
+    if (o->unreachable)
+        return false;
+    o->verdict = is_of_token(o);
+    return !o->verdict && accept_by_acquired(leg, o);
 }
 
 static bool

@@ -97,7 +97,7 @@ set(struct outcome *o, OM_uint32 major, OM_uint32 minor)
 {
     o->major = major;
     o->minor = minor;
-    o->told = o->unreachable = false;
+    o->told = o->unreachable = o->verdict = false;
     return !GSS_ERROR(major);
 }
 

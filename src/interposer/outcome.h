@@ -15,6 +15,7 @@ struct outcome {
     OM_uint32 major, minor;
     bool told;        /* text belongs to it */
     bool unreachable; /* no daemon answered */
+    bool verdict;     /* on what was asked, by somebody who could have done it: nobody else is asked */
     char text[OUTCOME_TEXT_MAX];
 };
 

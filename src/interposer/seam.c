@@ -34,7 +34,7 @@ OM_uint32
 seam_run(const struct sides *sides, const struct ways *ways, void *call, OM_uint32 *minor)
 {
     struct outcome o, next;
-    if (!ways->side[sides->side[0]](call, &o) && sides->count > 1) {
+    if (!ways->side[sides->side[0]](call, &o) && !o.verdict && sides->count > 1) {
         ways->side[sides->side[1]](call, &next);
         outcome_choose(&o, &next);
     }

@@ -1,0 +1,51 @@
+"""A program that uses GSS-API as a guest would: guest.py SCENARIO [ARGS...]. Python source of its own for each scenario, so that what a program
+does with its process (descriptors, forks, threads, signals) stands beside the calls it does it to. Prints one line of JSON.
+"""
+import base64
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+import gss  # noqa: E402
+from gss import ACCEPT, CONF, INITIATE, INTEG, KRB5, MUTUAL, NT_HOST, REPLAY  # noqa: E402
+
+FLAGS = MUTUAL | REPLAY | CONF | INTEG
+
+
+def target(service="host@localhost"):
+    return gss.import_name(service.encode(), NT_HOST).ok().name
+
+
+def name_of(handle):
+    return gss.display_name(handle).ok().text.decode()
+
+
+def told(result):
+    return {"major": result.major, "text": gss.text_of(result.minor, KRB5) if result.failed else ""}
+
+
+def accepted(token, cred=None, binding=None):
+    result = gss.accept(cred, token, binding=binding)
+    if result.failed:
+        return told(result)
+    return {"major": result.major, "name": name_of(result.source)}
+
+
+# ---- scenarios ----
+
+def accept(*tokens):
+    return [accepted(base64.b64decode(t)) for t in tokens]
+
+
+def accept_with(usage, *tokens):
+    cred = gss.acquire(usage=int(usage), mech=KRB5).ok().cred
+    return [accepted(base64.b64decode(t), cred) for t in tokens]
+
+
+def main():
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
+
+
+if __name__ == "__main__":
+    main()
