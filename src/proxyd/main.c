@@ -20,6 +20,7 @@
 #include "proxyd/explain.h"
 #include "proxyd/extract.h"
 #include "proxyd/krb_aes.h"
+#include "proxyd/krb_context.h"
 #include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
 #include "proxyd/options.h"
@@ -203,8 +204,10 @@ reload(struct daemon *d)
         log_warnings(conf);
         int64_t level = conf->settings.debug_level;
         rc = server_apply(&server, conf, 0, &err);
-        if (gage_ok(rc))
+        if (gage_ok(rc)) {
             trace_set(level >= TRACE_LEVEL);
+            krb_context_forget(INT64_MAX); /* they trace as when they were made */
+        }
     }
     server_renew_keys(&server);
     if (gage_ok(rc)) {

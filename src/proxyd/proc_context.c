@@ -5,6 +5,7 @@
 
 #include "proxyd/cred.h"
 #include "proxyd/known.h"
+#include "proxyd/krb_context.h"
 #include "proxyd/linux.h"
 #include "proxyd/mech.h"
 #include "proxyd/procs.h"
@@ -303,10 +304,12 @@ accept_token(struct call *call, gssx_arg_accept_sec_context *arg, struct cred_us
     if (arg->input_cb != NULL)
         bindings_from_gssx(arg->input_cb, &bindings);
     OM_uint32 minor, major;
+    krb_context_phase(KRB_CONTEXT_ACCEPTING);
     major = gss_accept_sec_context(&minor, &live->ctx, use->cred, &input,
                                    arg->input_cb != NULL ? &bindings : GSS_C_NO_CHANNEL_BINDINGS,
                                    a->want_source ? &a->source : NULL, &a->mech, token, &a->flags, NULL,
                                    arg->ret_deleg_cred ? &a->delegated : NULL);
+    krb_context_phase(major == GSS_S_COMPLETE ? KRB_CONTEXT_ENDING : KRB_CONTEXT_USUAL);
     return status_set(&call->status, major, minor, a->mech != GSS_C_NO_OID ? a->mech : token_mech(call, &input));
 }
 
@@ -383,6 +386,7 @@ proc_accept_sec_context(struct call *call, gssx_arg_accept_sec_context *arg, gss
         !open_context(call, arg->context_handle, &live))
         return false;
     bool good = accept_leg(call, arg, &forms, &live, res);
+    krb_context_phase(KRB_CONTEXT_USUAL);
     if (!good) {
         forget_results(res);
         context_drop(call, &live);

@@ -17,6 +17,7 @@
 #include "proxyd/contexts.h"
 #include "proxyd/known.h"
 #include "proxyd/krb_aes.h"
+#include "proxyd/krb_context.h"
 #include "proxyd/metrics.h"
 #include "proxyd/warm.h"
 
@@ -307,6 +308,7 @@ server_tick(struct server *s)
     close_idle(s, idle_ms);
     warm_sweep(s->engine.warm, now, generation);
     krb_aes_forget(now - KERBEROS_KEYS_S);
+    krb_context_forget(now); /* a change of krb5.conf is noticed within a second */
     if (now % 3600 == 0) {
         server_renew_keys(s);
         contexts_sweep(s->engine.contexts, now);
