@@ -115,6 +115,18 @@ token_serves(struct call *call, const gssx_arg_acquire_cred *arg, gss_cred_id_t 
     return true;
 }
 
+/* The client's own bytes, while they are sealed with the newest key: it keeps them in a ticket cache, and writes that anew where they change. */
+static bool
+keep_handle(struct call *call, const gssx_cred *in, gssx_cred *out)
+{
+    gage_slice own = gssx_slice(&in->cred_handle_reference), fresh = gssx_slice(&out->cred_handle_reference);
+    if (own.n < VAULT_PREFIX_LEN || fresh.n < VAULT_PREFIX_LEN || memcmp(own.p, fresh.p, VAULT_PREFIX_LEN) != 0)
+        return true;
+    xdr_free(GSSX_XDR(octet_string), &out->cred_handle_reference);
+    memset(&out->cred_handle_reference, 0, sizeof out->cred_handle_reference);
+    return gssx_put(&out->cred_handle_reference, own) || PROC_NO_MEMORY(call);
+}
+
 /* Answers with the credential handed in where it still serves; *given says so. */
 static bool
 reuse(struct call *call, const gssx_arg_acquire_cred *arg, const struct cred_ref *in, const struct cred_spec *wish,
@@ -123,7 +135,8 @@ reuse(struct call *call, const gssx_arg_acquire_cred *arg, const struct cred_ref
     *given = false;
     if (in->by_spec) {
         *given = same_wish(&in->spec, wish, arg->desired_name != NULL);
-        return !*given || give(call, in, arg->input_cred_handle, out);
+        return !*given ||
+               (give(call, in, arg->input_cred_handle, out) && keep_handle(call, arg->input_cred_handle, *out));
     }
     AUTO(cred_use) use = {0};
     if (!cred_begin(call, in, NULL, &use)) {

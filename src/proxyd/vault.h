@@ -14,6 +14,8 @@
 #define VAULT_PAYLOAD_MAX 786432 /* bytes sealed: with the rest of a message it fits a record */
 #define VAULT_KEY_DAYS 30        /* age at which a newer key is made; the one before it stays valid */
 
+#define VAULT_PREFIX_LEN 6 /* format, kind and key: the same in handles that one key seals */
+
 enum handle_kind { HANDLE_CRED = 1, HANDLE_EXPORT = 2, HANDLE_CONTEXT = 3, HANDLE_CALL = 4 };
 
 /* Whom a handle is for. */

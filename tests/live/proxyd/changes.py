@@ -168,6 +168,29 @@ class Changes(unittest.TestCase):
 
     # ---- what outlives it ----
 
+    def test_a_credential_is_renewed_before_it_ends_and_its_handle_goes_on(self):
+        """A ticket of seconds: as long as it is told to live it does, and the handle initiates when the first one is long over."""
+        with Realm() as realm:
+            realm.kadmin("modprinc -maxlife 9seconds gage/localhost")
+            services = ("[service/test]\n  mechs = krb5\n  euid = {uid}\n  socket = {dir}/sock\n  cred_store = client_keytab:{keytab}\n"
+                        "  krb5_principal = gage/localhost\n  trusted = yes\n  min_lifetime = 1\n")
+            with Daemon(realm, services) as daemon, Wire(daemon.socket) as wire:
+                def ticket():
+                    with open(realm.path("kdc.log")) as f:
+                        return f.read().count("AS_REQ")
+                cred = good(wire, "acquire_cred", usage=INITIATE, mechs=[KRB5])["cred"]
+                told, began = cred["elements"][0]["initiator_time"], time.monotonic()
+                self.assertTrue(0 < told <= 9, told)
+                asked = ticket()
+                ends = began + told + 2
+                while time.monotonic() < ends:  # all the time
+                    good(wire, "init_sec_context", cred=cred, target=service("host@localhost"), mech=KRB5, flags=0)
+                    again = good(wire, "acquire_cred", usage=INITIATE, mechs=[KRB5], cred=cred)["cred"]
+                    self.assertEqual(again["handle"], cred["handle"])
+                    self.assertTrue(0 < again["elements"][0]["initiator_time"] <= 9)
+                    time.sleep(0.2)
+                self.assertGreater(ticket(), asked, "another ticket was got")
+
     def test_exported_credentials_are_imported_after_a_restart(self):
         with Daemon(self.realm) as daemon:
             with Wire(daemon.socket) as wire:
