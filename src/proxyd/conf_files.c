@@ -9,8 +9,10 @@
 #include <ini_configobj.h>
 #include <ini_valueobj.h>
 
+#include "base/file.h"
 #include "proxyd/conf.h"
 
+#define FILE_MAX (4u << 20)
 #define WITHIN_A_FILE (INI_MS_MERGE | INI_MV1S_ALLOW | INI_MV2S_ALLOW)
 
 struct parsed {
@@ -40,19 +42,26 @@ fail_at(const char *path, const char *text, struct gage_err *err)
                      line, said + 2);
 }
 
+/* Read whole first: the parser's own reading never ends where somebody makes the file shorter meanwhile. */
 static gage_rc
 parse(const char *path, struct parsed *p, struct gage_err *err)
 {
-    int failed = ini_config_file_open(path, 0, &p->file);
+    AUTO(gage_buf) text = GAGE_BUF(FILE_MAX);
+    gage_rc rc = file_read(path, &text, err);
+    if (!gage_ok(rc))
+        return rc.code == GAGE_E_NOT_FOUND ? rc : gage_rc_of(GAGE_E_CONFIG);
+    put_u8(&text, '\n'); /* it takes no text of no bytes */
+    TRY(buf_check(&text, err));
+    int failed = ini_config_file_from_mem(text.p, (uint32_t)text.n, &p->file);
     if (failed != 0)
-        return gage_fail_sys(err, failed == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_CONFIG, failed, "cannot read %s", path);
+        return gage_fail_sys(err, GAGE_E_CONFIG, failed, "cannot read %s", path);
     REQUIRE(ini_config_create(&p->object) == 0, err, GAGE_E_NOMEM, "%s: out of memory", path);
     if (ini_config_parse(p->file, INI_STOP_ON_ANY, WITHIN_A_FILE, INI_PARSE_NOWRAP, p->object) == 0)
         return GAGE_DONE;
     char **texts = NULL;
-    gage_rc rc = ini_config_get_errors(p->object, &texts) == 0 && texts != NULL && texts[0] != NULL
-                     ? fail_at(path, texts[0], err)
-                     : gage_fail(err, GAGE_E_CONFIG, "%s is not a configuration file ([section], key = value)", path);
+    rc = ini_config_get_errors(p->object, &texts) == 0 && texts != NULL && texts[0] != NULL
+             ? fail_at(path, texts[0], err)
+             : gage_fail(err, GAGE_E_CONFIG, "%s is not a configuration file ([section], key = value)", path);
     if (texts != NULL)
         ini_config_free_errors(texts);
     return rc;

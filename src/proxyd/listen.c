@@ -78,6 +78,11 @@ listen_open(const char *path, bool user_mode, struct listener **out, struct gage
         return gage_fail_sys(err, GAGE_E_IO, errno, "cannot listen on %s", path);
     TRY(new_listener(fd, path, false, out, err));
     fd = -1;
+    struct stat st;
+    if (lstat(path, &st) == 0) {
+        (*out)->device = st.st_dev;
+        (*out)->inode = st.st_ino;
+    }
     return GAGE_DONE;
 }
 
@@ -93,6 +98,13 @@ listen_adopt(int fd, const char *fallback_path, struct listener **out, struct ga
     return new_listener(fd, named ? address.sun_path : fallback_path, true, out, err);
 }
 
+bool
+listen_leads_to(const struct listener *l)
+{
+    struct stat st;
+    return l->inherited || (lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode);
+}
+
 void
 listen_close(struct listener **listener)
 {
@@ -100,7 +112,7 @@ listen_close(struct listener **listener)
     *listener = NULL;
     if (l == NULL)
         return;
-    if (!l->inherited)
+    if (!l->inherited && listen_leads_to(l))
         unlink(l->path);
     close(l->fd);
     free(l);

@@ -157,7 +157,8 @@ open_missing(const struct server *s, const struct conf *conf, struct listener **
     for (size_t i = 0; i < conf->service_count; i++) {
         const char *path = service_socket(conf, &conf->services[i]);
         struct listener *l = NULL;
-        if (find_listener(s->listeners, path) != NULL || find_listener(*fresh, path) != NULL)
+        const struct listener *open = find_listener(s->listeners, path);
+        if ((open != NULL && listen_leads_to(open)) || find_listener(*fresh, path) != NULL)
             continue;
         TRY(listen_open(path, s->user_mode, &l, err));
         l->next = *fresh;
@@ -175,13 +176,13 @@ needed(const struct conf *conf, const char *path)
     return false;
 }
 
-/* Moves what is no longer needed from the server's list to *old. */
+/* Moves what is no longer needed, or what somebody else removed, from the server's list to *old. */
 static void
 collect_old(struct server *s, const struct conf *conf, struct listener **old)
 {
     for (struct listener **p = &s->listeners; *p != NULL;) {
         struct listener *l = *p;
-        if (needed(conf, l->path)) {
+        if (needed(conf, l->path) && listen_leads_to(l)) {
             p = &l->next;
             continue;
         }
@@ -325,11 +326,14 @@ server_renew_keys(struct server *s)
 
 /* ---- the end ---- */
 
+/* Whether a call is being executed that may still be answered in its time. */
 static bool
-busy(struct server *s)
+busy(struct server *s, int64_t now)
 {
+    bool any = false;
     pthread_mutex_lock(&s->watch_lock);
-    bool any = s->watched != NULL;
+    for (const struct request *r = s->watched; r != NULL && !any; r = r->watch_next)
+        any = now < r->deadline_ms || __atomic_load_n(&r->answered, __ATOMIC_ACQUIRE) == 0;
     pthread_mutex_unlock(&s->watch_lock);
     return any;
 }
@@ -339,7 +343,10 @@ server_stop(struct server *s)
 {
     const struct timespec pause = {.tv_nsec = 10000000};
     close_all(&s->listeners);
-    for (int64_t until = now_ms() + STOP_MS; busy(s) && now_ms() < until;)
+    __atomic_store_n(&s->stopping, 1,
+                     __ATOMIC_RELEASE); /* else clients that go on asking would be served until the time is over */
+    for (int64_t now = now_ms(), until = now + STOP_MS; busy(s, now) && now < until; now = now_ms()) {
         nanosleep(&pause, NULL);
-    __atomic_store_n(&s->stopping, 1, __ATOMIC_RELEASE);
+        requests_expire(s);
+    }
 }

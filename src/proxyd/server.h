@@ -45,6 +45,8 @@ struct listener {
     struct listener *next;
     int fd;
     bool inherited; /* passed by the service manager: not ours to remove */
+    dev_t device;   /* with `inode`: which file we made */
+    ino_t inode;
     char path[SOCKET_PATH_MAX];
 };
 
@@ -125,7 +127,7 @@ void epoch_unref(struct epoch **epoch);
 void server_tick(struct server *s);
 /* Reads the keys that seal handles again, and makes a new one where the newest is too old. */
 void server_renew_keys(struct server *s);
-/* Waits for what is being executed, at most a few seconds, closes everything, removes the sockets. */
+/* Begins nothing more, waits for what is being executed, at most a few seconds, removes the sockets. */
 void server_stop(struct server *s);
 int64_t now_ms(void);
 
@@ -147,7 +149,10 @@ void account_unstall(struct server *s, struct account *account);
 /* ---- listen.c ---- */
 gage_rc listen_open(const char *path, bool user_mode, struct listener **out, struct gage_err *err);
 gage_rc listen_adopt(int fd, const char *fallback_path, struct listener **out, struct gage_err *err);
+/* Removes the socket's file, where it is still the one we made. */
 void listen_close(struct listener **listener);
+/* Whether the path still leads to the socket; taken for granted of an inherited one. */
+bool listen_leads_to(const struct listener *listener);
 /* Accepts all that wait. */
 void listen_accept(struct server *s, struct listener *listener);
 
