@@ -72,6 +72,16 @@ turn_to_syslog(int null)
     close(fd);
 }
 
+/* systemd.exec(5): the variable is inherited by what the service starts, and names the device and inode of the stream it is true of. */
+static bool
+is_journal(const struct stat *st)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char ours[64];
+    snprintf(ours, sizeof ours, "%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
+    return stream != NULL && strcmp(stream, ours) == 0;
+}
+
 /* A journal or file stays; a terminal or somebody's pipe is let go, so that nobody waits for its end: then syslog gets the lines. */
 static void
 let_go_of_output(void)
@@ -82,8 +92,7 @@ let_go_of_output(void)
         return;
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    bool keep = getenv("JOURNAL_STREAM") != NULL || (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode));
-    if (!keep)
+    if (fstat(STDERR_FILENO, &st) != 0 || !(S_ISREG(st.st_mode) || is_journal(&st)))
         turn_to_syslog(null);
 }
 
