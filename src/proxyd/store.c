@@ -206,7 +206,10 @@ static bool
 copy_failed(struct call *call, const char *key, const char *text, krb5_error_code code)
 {
     if (code == E2BIG)
-        return status_fail(&call->status, GSS_S_NO_CRED, E2BIG, "%s:%s holds more than is copied", key, text);
+        return status_fail(&call->status, GSS_S_NO_CRED, E2BIG,
+                           "%s:%s is larger than is taken from a user (a ticket cache: 16 MiB, 4096 tickets; a keytab: "
+                           "1 MiB, 512 keys): make it anew",
+                           key, text);
     return code == ETIMEDOUT
                ? status_fail(&call->status, GSS_S_NO_CRED, ETIMEDOUT, "%s:%s is locked by another program", key, text)
                : status_fail(&call->status, GSS_S_NO_CRED, code, "%s:%s cannot be read: it is damaged or empty", key,

@@ -6,17 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/secret.h"
 
 #define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define KEYS_MAX 512 /* a keytab in memory is searched one by one, as a file is */
 #define TICKETS_MAX 4096
-#define CACHE_MAX (16 << 20) /* bytes of a ticket cache */
-#define PRIMARY_MAX 64       /* characters of a primary cache's name */
+#define CACHE_MAX (16u << 20) /* bytes of a ticket cache */
+#define PRIMARY_MAX 64        /* characters of a primary cache's name */
 
 _Thread_local int64_t lock_until_ns;
 
@@ -260,26 +262,49 @@ name_of(int fd, char name[64])
     snprintf(name, 64, "FILE:/proc/self/fd/%d", fd);
 }
 
-/* Looked at again and again, because its user may make it longer meanwhile. */
-static bool
-is_short(int fd)
+/* The bytes as they are now, in a file that its user cannot change while the library believes what is written in it. */
+static krb5_error_code
+copy_bytes(int from, int to)
 {
-    struct stat st;
-    return fstat(fd, &st) == 0 && st.st_size <= CACHE_MAX;
+    uint8_t piece[16384];
+    krb5_error_code code = 0;
+    ssize_t n = 1;
+    for (size_t all = 0; code == 0 && n > 0; all += (size_t)(n > 0 ? n : 0)) {
+        n = pread(from, piece, sizeof piece, (off_t)all);
+        if (n < 0)
+            code = errno;
+        else if (all + (size_t)n > CACHE_MAX)
+            code = E2BIG;
+        else if (write(to, piece, (size_t)n) != n)
+            code = ENOMEM;
+    }
+    gage_wipe(piece, sizeof piece);
+    return code;
+}
+
+/* A descriptor of such a file in *copy; while nobody who locks the cache writes to it. */
+static krb5_error_code
+take_copy(int fd, int *copy)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_SETLKW, &lock) != 0)
+        return errno;
+    *copy = memfd_create("ticket cache", MFD_CLOEXEC);
+    krb5_error_code code = *copy >= 0 ? copy_bytes(fd, *copy) : errno;
+    lock.l_type = F_UNLCK;
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
+    return code;
 }
 
 static krb5_error_code
-copy_each(krb5_context context, int fd, krb5_ccache from, krb5_ccache to)
+copy_each(krb5_context context, krb5_ccache from, krb5_ccache to)
 {
     krb5_cc_cursor cursor;
     krb5_creds ticket;
     krb5_error_code code = krb5_cc_start_seq_get(context, from, &cursor);
     if (code != 0)
         return code;
-    for (int count = 0; code == 0; count++) {
-        code = is_short(fd) ? krb5_cc_next_cred(context, from, &cursor, &ticket) : E2BIG;
-        if (code != 0)
-            break;
+    for (int count = 0; code == 0 && (code = krb5_cc_next_cred(context, from, &cursor, &ticket)) == 0; count++) {
         code = count < TICKETS_MAX ? krb5_cc_store_cred(context, to, &ticket) : E2BIG;
         krb5_free_cred_contents(context, &ticket);
     }
@@ -288,14 +313,14 @@ copy_each(krb5_context context, int fd, krb5_ccache from, krb5_ccache to)
 }
 
 static krb5_error_code
-copy_tickets(krb5_context context, int fd, krb5_ccache from, krb5_ccache to)
+copy_tickets(krb5_context context, krb5_ccache from, krb5_ccache to)
 {
     krb5_principal principal = NULL;
-    krb5_error_code code = is_short(fd) ? krb5_cc_get_principal(context, from, &principal) : E2BIG;
+    krb5_error_code code = krb5_cc_get_principal(context, from, &principal);
     if (code == 0)
         code = krb5_cc_initialize(context, to, principal);
     krb5_free_principal(context, principal);
-    return code != 0 ? code : copy_each(context, fd, from, to);
+    return code != 0 ? code : copy_each(context, from, to);
 }
 
 krb5_error_code
@@ -304,17 +329,22 @@ users_file_copy_ccache(int fd, const char *name)
     char source[64];
     krb5_context context = NULL;
     krb5_ccache from = NULL, to = NULL;
-    krb5_error_code code = fd >= 0 ? krb5_init_context(&context) : 0;
-    if (fd < 0 || code != 0)
-        return code;
-    name_of(fd, source);
+    AUTO(gage_fd) copy = -1;
+    if (fd < 0)
+        return 0;
     lock_until_ns = users_lock_end();
+    krb5_error_code code = take_copy(fd, &copy);
+    lock_until_ns = 0;
+    if (code == 0)
+        code = krb5_init_context(&context);
+    if (code != 0)
+        return code;
+    name_of(copy, source);
     code = krb5_cc_resolve(context, source, &from);
     if (code == 0)
         code = krb5_cc_resolve(context, name, &to);
     if (code == 0)
-        code = copy_tickets(context, fd, from, to);
-    lock_until_ns = 0;
+        code = copy_tickets(context, from, to);
     if (from != NULL)
         krb5_cc_close(context, from);
     if (to != NULL)

@@ -32,7 +32,8 @@ void users_file_close(struct users_file *file);
 gage_rc users_file_open(const char *path, size_t fixed, uid_t uid, bool folder, struct users_file *file,
                         struct gage_err *err);
 
-/* Copies a ticket cache into one in memory of that name; `fd` -1: leaves it empty. At most 16 MiB and 4096 tickets, else E2BIG. */
+/* Copies a ticket cache into one in memory of that name; `fd` -1: leaves it empty. At most 16 MiB and 4096 tickets, else
+ * E2BIG: looked at while its bytes are copied, so that a file that grows meanwhile takes no more. */
 krb5_error_code users_file_copy_ccache(int fd, const char *name);
 /* Copies a keytab into one in memory of that name, which lives as long as *keytab is open; `fd` -1: leaves it empty. At most 1 MiB and 512 keys,
  * else E2BIG; no lock is waited for (users_keytab.c). Ends with users_keytab_close. */

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -226,6 +228,85 @@ TEST(a_cache_of_more_tickets_or_bytes_than_a_user_needs_is_not_copied)
     krb5_free_context(context);
 }
 
+#define GIB ((off_t)1 << 30)
+
+/* A cache of one ticket, which claims to be of 1.75 GiB. */
+static void
+make_lying_cache(void)
+{
+    krb5_context context;
+    krb5_ccache cache;
+    char name[300], bytes[4096], mark[] = "the ticket's bytes";
+    krb5_creds ticket = {.ticket = {.length = sizeof mark, .data = mark}};
+    snprintf(name, sizeof name, "FILE:%s", at("cc"));
+    assert_int_equal(krb5_init_context(&context), 0);
+    assert_int_equal(krb5_cc_resolve(context, name, &cache), 0);
+    assert_int_equal(krb5_parse_name(context, "user@REALM", &ticket.client), 0);
+    ticket.server = ticket.client;
+    assert_int_equal(krb5_cc_initialize(context, cache, ticket.client), 0);
+    assert_int_equal(krb5_cc_store_cred(context, cache, &ticket), 0);
+    krb5_cc_close(context, cache);
+    krb5_free_principal(context, ticket.client);
+    krb5_free_context(context);
+    int fd = open(at("cc"), O_RDWR);
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    const char *found = n > 0 ? memmem(bytes, (size_t)n, mark, sizeof mark) : NULL;
+    assert_non_null(found);
+    assert_int_equal(pwrite(fd, "\x70\0\0\0", 4, found - bytes - 4), 4);
+    close(fd);
+}
+
+TEST(of_a_file_of_gigabytes_that_takes_no_room_nothing_is_copied)
+{
+    make_lying_cache();
+    assert_int_equal(truncate(at("cc"), 5 * GIB), 0);
+    assert_int_equal(copy_cache(), E2BIG);
+    struct users_keytab copy;
+    int fd = open(at("cc"), O_RDONLY);
+    assert_int_equal(users_file_copy_keytab(fd, "MEMORY:test", &copy), E2BIG);
+    users_keytab_close(&copy);
+    close(fd);
+}
+
+static int growing; /* atomic */
+
+static void *
+grow_and_shrink(void *context)
+{
+    const int *fd = context;
+    struct stat st;
+    fstat(*fd, &st);
+    while (__atomic_load_n(&growing, __ATOMIC_RELAXED)) {
+        (void)!ftruncate(*fd, 2 * GIB);
+        (void)!ftruncate(*fd, st.st_size);
+    }
+    return NULL;
+}
+
+static long
+most_memory_kib(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+TEST(a_cache_that_grows_while_it_is_copied_takes_no_more_memory_than_its_limit)
+{
+    pthread_t thread;
+    make_lying_cache();
+    int fd = open(at("cc"), O_RDWR);
+    long before = most_memory_kib();
+    growing = 1;
+    assert_int_equal(pthread_create(&thread, NULL, grow_and_shrink, &fd), 0);
+    for (int i = 0; i < 300; i++)
+        assert_int_not_equal(copy_cache(), 0);
+    __atomic_store_n(&growing, 0, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    close(fd);
+    assert_true(most_memory_kib() - before < 256 * 1024);
+}
+
 #define FILE_CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(FILE_CASE(in_a_folder_of_ours_our_own_file_is_used_by_its_path),
@@ -235,4 +316,6 @@ TEST_MAIN(FILE_CASE(in_a_folder_of_ours_our_own_file_is_used_by_its_path),
           FILE_CASE(no_link_is_followed_after_the_administrators_words), FILE_CASE(what_is_no_plain_file_is_not_opened),
           FILE_CASE(of_a_folder_of_caches_the_primary_one_is_opened_and_nothing_beyond),
           FILE_CASE(a_folder_that_is_not_there_is_ours_only_where_nobody_else_could_make_it),
-          FILE_CASE(a_cache_of_more_tickets_or_bytes_than_a_user_needs_is_not_copied))
+          FILE_CASE(a_cache_of_more_tickets_or_bytes_than_a_user_needs_is_not_copied),
+          FILE_CASE(of_a_file_of_gigabytes_that_takes_no_room_nothing_is_copied),
+          FILE_CASE(a_cache_that_grows_while_it_is_copied_takes_no_more_memory_than_its_limit))
