@@ -19,7 +19,8 @@
     }                                                                                                                  \
     GAGE_AUTO_DEFINE(type, gage_free_##type)
 typedef gss_buffer_desc gss_owned_buffer;
-GAGE_GSS_AUTO(gss_owned_buffer, gss_release_buffer(&minor, v))
+/* MIT's library keeps the memory of a buffer that it thinks empty, though it made it: an empty local name. */
+GAGE_GSS_AUTO(gss_owned_buffer, v->length += v->length == 0 && v->value != NULL; gss_release_buffer(&minor, v))
 GAGE_GSS_AUTO(gss_name_t, gss_release_name(&minor, v))
 GAGE_GSS_AUTO(gss_cred_id_t, gss_release_cred(&minor, v))
 GAGE_GSS_AUTO(gss_ctx_id_t, gss_delete_sec_context(&minor, v, GSS_C_NO_BUFFER))

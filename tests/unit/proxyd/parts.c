@@ -187,9 +187,20 @@ TEST(looking_for_a_names_attributes_leaves_no_memory_behind)
     gss_release_name(&minor, &name);
 }
 
+TEST(an_empty_buffer_of_the_librarys_is_released_too)
+{
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 100; i++) {
+        AUTO(gss_owned_buffer) empty = {0, malloc(1)}; /* as gss_localname gives an empty name */
+        assert_non_null(empty.value);
+    }
+    assert_int_equal(mallinfo2().uordblks, before);
+}
+
 #define SET_UP(name) cmocka_unit_test_setup(name, set_up)
 TEST_MAIN(SET_UP(a_wish_names_who_acts_as_gssproxy_has_it), SET_UP(uids_that_are_none_are_refused),
           SET_UP(descriptions_read_back_and_nothing_else_does), SET_UP(store_patterns_are_filled_in_for_the_acting_uid),
           SET_UP(kernel_formats_are_packed_in_host_order), SET_UP(errors_of_kerberos_say_what_to_do),
           SET_UP(an_audit_line_is_one_line_whatever_it_tells),
-          SET_UP(looking_for_a_names_attributes_leaves_no_memory_behind))
+          SET_UP(looking_for_a_names_attributes_leaves_no_memory_behind),
+          SET_UP(an_empty_buffer_of_the_librarys_is_released_too))
