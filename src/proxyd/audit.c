@@ -144,7 +144,8 @@ audit_format(const struct call *call, uint32_t procedure, int64_t took_us, gage_
     char mech[160], minor[STATUS_TEXT_MAX];
     AUTO(gage_buf) shown = GAGE_BUF(sizeof mech - 1);
     mech_show(&(gss_OID_desc){call->status.mech.length, (void *)(uintptr_t)call->status.mech_bytes}, &shown);
-    memcpy(mech, shown.p, shown.n);
+    if (shown.n > 0)
+        memcpy(mech, shown.p, shown.n);
     mech[shown.n] = '\0';
     snprintf(minor, sizeof minor, "%s", call->status.minor_text);
     bool good = gss_good(&call->status);

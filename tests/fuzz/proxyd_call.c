@@ -26,7 +26,7 @@ const char *__lsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *
 __lsan_default_suppressions(void)
 {
-    return "leak:krb5_copy_principal\n";
+    return "leak:krb5_copy_principal\nleak:krb5_build_principal_alloc_va\n";
 }
 
 static struct engine engine;
