@@ -86,7 +86,7 @@ same_wish(const struct cred_spec *have, const struct cred_spec *want, bool named
         if (!found)
             return false;
     }
-    return have->uid == want->uid && have->impersonate == want->impersonate &&
+    return have->uid == want->uid && have->until == want->until && have->impersonate == want->impersonate &&
            (have->usage == GSS_C_BOTH || have->usage == want->usage) &&
            (!named || (!have->default_name && slice_equal(gage_buf_slice(&have->name), gage_buf_slice(&want->name)) &&
                        slice_equal(gage_buf_slice(&have->name_type), gage_buf_slice(&want->name_type))));
@@ -156,6 +156,7 @@ acquire(struct call *call, const gssx_arg_acquire_cred *arg, struct cred_ref *in
     wish.by_spec = true;
     if (!spec_from_wish(call, arg->desired_name, usage_from_gssx(arg->cred_usage), &arg->desired_mechs, &wish.spec))
         return false;
+    spec_bound(call, arg->time_req, &wish.spec);
     if (has_input && arg->add_cred_to_input_handle) {
         if (!in->by_spec)
             return add_to_token(call, arg, in, &wish.spec, out);

@@ -170,6 +170,15 @@ spec_for_accepting(struct cred_spec *spec)
 }
 
 void
+spec_bound(struct call *call, uint64_t seconds, struct cred_spec *spec)
+{
+    bool heed = seconds > 0 && seconds < GSS_C_INDEFINITE;
+    for (size_t i = 0; i < spec->mech_count; i++)
+        heed = heed && !mech_is_krb5(&spec->mechs[i]) && !mech_equal(&spec->mechs[i], &mech_oid_spnego);
+    spec->until = heed ? call->now + (int64_t)seconds : 0;
+}
+
+void
 spec_for_storing(struct cred_spec *spec)
 {
     size_t kept = 0;
@@ -210,7 +219,10 @@ spec_encode(const struct cred_spec *spec, gage_buf *out)
     put_u8(out, VERSION);
     put_u8(out, (uint8_t)spec->usage);
     put_u32(out, spec->uid);
-    put_u8(out, (uint8_t)((spec->service_keytab ? 1 : 0) | (spec->impersonate ? 2 : 0) | (spec->default_name ? 4 : 0)));
+    put_u8(out, (uint8_t)((spec->service_keytab ? 1 : 0) | (spec->impersonate ? 2 : 0) | (spec->default_name ? 4 : 0) |
+                          (spec->until != 0 ? 8 : 0)));
+    if (spec->until != 0)
+        put_u64(out, (uint64_t)spec->until);
     put_vec16(out, gage_buf_slice(&spec->name));
     put_vec8(out, gage_buf_slice(&spec->name_type));
     put_u8(out, (uint8_t)spec->mech_count);
@@ -229,6 +241,7 @@ spec_decode(gage_slice bytes, struct cred_spec *spec)
     spec->service_keytab = (bits & 1) != 0;
     spec->impersonate = (bits & 2) != 0;
     spec->default_name = (bits & 4) != 0;
+    spec->until = (bits & 8) != 0 ? (int64_t)get_u64(&r) : 0;
     put_bytes(&spec->name, get_vec16(&r));
     put_bytes(&spec->name_type, get_vec8(&r));
     size_t count = get_u8(&r);
@@ -248,17 +261,22 @@ bool
 spec_acquire(struct call *call, const struct cred_spec *spec, struct cred_store *store, gss_cred_id_t *cred)
 {
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
-    OM_uint32 minor, major;
+    OM_uint32 minor, major, time = GSS_C_INDEFINITE;
     if (spec->name.n > 0 &&
         !name_import(gage_buf_slice(&spec->name), gage_buf_slice(&spec->name_type), &name, &call->status))
         return false;
     if (!store_settle(call, store))
         return false;
+    if (spec->until != 0 && spec->until <= call->now)
+        return status_fail(&call->status, GSS_S_CREDENTIALS_EXPIRED, ETIME,
+                           "the credential was asked for no longer than that: acquire it anew");
+    if (spec->until != 0)
+        time = (OM_uint32)(spec->until - call->now);
     gss_OID_set_desc mechs = {spec->mech_count, (gss_OID)(uintptr_t)spec->mechs};
     gss_key_value_set_desc set = {(OM_uint32)store->count, store->rows};
     if (spec->impersonate)
         return s4u_acquire(call, name, spec->usage, &mechs, &set, cred);
-    major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, &mechs, spec->usage,
+    major = gss_acquire_cred_from(&minor, name, time, &mechs, spec->usage,
                                   store->count > 0 ? &set : GSS_C_NO_CRED_STORE, cred, NULL, NULL);
     if (status_set(&call->status, major, minor, spec->mech_count == 1 ? &spec->mechs[0] : GSS_C_NO_OID))
         return true;

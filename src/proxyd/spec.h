@@ -15,6 +15,7 @@ struct cred_spec {
     bool service_keytab;                /* the service's own name: the keytab serves as client keytab too */
     bool impersonate;                   /* S4U2Self and S4U2Proxy for `name` */
     bool default_name;                  /* `name` is the service's krb5_principal: the client asked for none */
+    int64_t until;                      /* as long as was asked for, seconds since 1970; 0: no bound */
     gage_buf name;                      /* display form; empty: none asked for */
     gage_buf name_type;                 /* OID; empty: the mechanism's default */
     gss_OID_desc mechs[CONF_MECHS_MAX]; /* point into mech_bytes */
@@ -35,6 +36,8 @@ GAGE_AUTO_DEFINE(cred_spec, spec_free)
  * mechanisms is all of them. NO_CRED where the service allows none of them or not the usage. */
 bool spec_from_wish(struct call *call, const gssx_name *desired, gss_cred_usage_t usage, const gssx_OID_set *mechs,
                     struct cred_spec *spec);
+/* Bounds it to the seconds asked for (0 and GSS_C_INDEFINITE: no bound), where its mechanisms may heed that: MIT's krb5 and SPNEGO do not. */
+void spec_bound(struct call *call, uint64_t seconds, struct cred_spec *spec);
 /* What a credential handle stands for where it is stored: krb5's in place of SPNEGO's, which is the same one. */
 void spec_for_storing(struct cred_spec *spec);
 /* What a credential handle stands for where it accepts. krb5_principal is a default and no bound: with a handle acquired without a name a

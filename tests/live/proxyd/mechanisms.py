@@ -87,6 +87,16 @@ class Mechanisms(unittest.TestCase):
             for wire, cred in ((a, mine), (b, theirs)):
                 good(wire, "release_cred", type=1, cred=cred)
 
+    def test_the_lifetime_asked_for_is_what_the_mechanism_makes_of_it(self):
+        """As without the daemon: OTC shortens a credential and a context, MIT's krb5 heeds neither."""
+        for _, name, mech, a, b in self.each():
+            cred = good(a, "acquire_cred", usage=INITIATE, mechs=[mech], time=100)["cred"]
+            context, other, _ = self.establish(a, b, mech, time=200)
+            again = good(a, "import_cred", handle=good(a, "export_cred", cred=cred, usage=BOTH)["handle"])["cred"]
+            for told, most in ((cred["elements"][0]["initiator_time"], 100), (again["elements"][0]["initiator_time"], 100),
+                               (context["lifetime"], 200), (other["lifetime"], 200)):
+                self.assertEqual(0 < told <= most, name == "otc", (name, told, most))
+
     def test_a_credential_is_stored_where_its_mechanism_stores_and_else_refused_with_a_reason(self):
         for _, name, mech, a, _ in self.each():
             cred = good(a, "acquire_cred", usage=INITIATE, mechs=[mech])["cred"]
