@@ -232,6 +232,25 @@ cred_describe(gss_cred_id_t cred, gssx_cred *to, struct gss_status *s)
 }
 
 bool
+cred_copy_described(gssx_cred *to, const gssx_cred *from)
+{
+    const u_int count = from->elements.elements_len;
+    to->elements.elements_val = calloc(count, sizeof *to->elements.elements_val);
+    if (to->elements.elements_val == NULL || !gssx_name_copy_forms(&to->desired_name, &from->desired_name))
+        return false;
+    for (u_int i = 0; i < count; i++) {
+        const gssx_cred_element *have = &from->elements.elements_val[i];
+        gssx_cred_element *e = &to->elements.elements_val[to->elements.elements_len++];
+        e->cred_usage = have->cred_usage;
+        e->initiator_time_rec = have->initiator_time_rec;
+        e->acceptor_time_rec = have->acceptor_time_rec;
+        if (!gssx_put(&e->mech, gssx_slice(&have->mech)) || !gssx_name_copy_forms(&e->MN, &have->MN))
+            return false;
+    }
+    return true;
+}
+
+bool
 cred_has_options(const gssx_cred *from)
 {
     for (u_int i = 0; i < from->elements.elements_len; i++)

@@ -68,6 +68,8 @@ void bindings_from_gssx(const gssx_cb *from, struct gss_channel_bindings_struct 
 
 /* Describes a credential: names, elements, lifetimes; leaves the handle reference empty. */
 bool cred_describe(gss_cred_id_t cred, gssx_cred *to, struct gss_status *s);
+/* Copies what it made; false where memory is short. */
+bool cred_copy_described(gssx_cred *to, const gssx_cred *from);
 /* Applies the options that its elements carry (krb5_set_allowed_enctype_values, krb5_set_no_ci_flags). */
 bool cred_apply_options(const gssx_cred *from, gss_cred_id_t *cred, struct gss_status *s);
 bool cred_has_options(const gssx_cred *from);

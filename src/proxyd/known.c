@@ -92,16 +92,6 @@ size_of(const gssx_name *n)
            n->exported_name.octet_string_len + n->exported_composite_name.octet_string_len;
 }
 
-/* Of a name as name_to_gssx makes it without attributes: four forms. */
-static bool
-copy_forms(gssx_name *to, const gssx_name *from)
-{
-    return gssx_put(&to->display_name, gssx_slice(&from->display_name)) &&
-           gssx_put(&to->name_type, gssx_slice(&from->name_type)) &&
-           gssx_put(&to->exported_name, gssx_slice(&from->exported_name)) &&
-           gssx_put(&to->exported_composite_name, gssx_slice(&from->exported_composite_name));
-}
-
 static void
 clear(gssx_name *name)
 {
@@ -112,7 +102,7 @@ clear(gssx_name *name)
 static bool
 copy_both(gssx_name *source_to, const gssx_name *source, gssx_name *target_to, const gssx_name *target)
 {
-    if (copy_forms(source_to, source) && copy_forms(target_to, target))
+    if (gssx_name_copy_forms(source_to, source) && gssx_name_copy_forms(target_to, target))
         return true;
     clear(source_to);
     clear(target_to);

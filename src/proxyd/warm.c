@@ -256,15 +256,6 @@ warm_give(struct warm_pool *pool, struct warm_use *use, bool good)
 
 /* ---- describing ---- */
 
-static bool
-copy_described(const struct warm_entry *e, gssx_cred *to)
-{
-    AUTO(gage_buf) bytes = GAGE_BUF(1 << 20);
-    gssx_cred copy = e->described;
-    return gage_ok(gssx_encode(GSSX_XDR(gssx_cred), &copy, &bytes)) &&
-           gage_ok(gssx_decode(GSSX_XDR(gssx_cred), gage_buf_slice(&bytes), to));
-}
-
 /* The handle is the same for every call that means the same, so one is sealed and kept. */
 static bool
 put_handle(struct call *call, struct warm_entry *e, const struct cred_spec *spec, octet_string *to)
@@ -293,7 +284,7 @@ bool
 warm_describe(struct call *call, struct warm_use *use, const struct cred_spec *spec, gssx_cred *to)
 {
     uint64_t passed = (uint64_t)(call->now > use->entry->made ? call->now - use->entry->made : 0);
-    if (!copy_described(use->entry, to))
+    if (!cred_copy_described(to, &use->entry->described))
         return status_fail(&call->status, GSS_S_FAILURE, ENOMEM, "out of memory");
     for (u_int i = 0; i < to->elements.elements_len; i++) {
         gssx_cred_element *e = &to->elements.elements_val[i];

@@ -79,3 +79,12 @@ gssx_name_copy(gssx_name *to, const gssx_name *from)
     return gage_ok(gssx_encode(GSSX_XDR(gssx_name), &copy, &bytes)) &&
            gage_ok(gssx_decode(GSSX_XDR(gssx_name), gage_buf_slice(&bytes), to));
 }
+
+bool
+gssx_name_copy_forms(gssx_name *to, const gssx_name *from)
+{
+    return gssx_put(&to->display_name, gssx_slice(&from->display_name)) &&
+           gssx_put(&to->name_type, gssx_slice(&from->name_type)) &&
+           gssx_put(&to->exported_name, gssx_slice(&from->exported_name)) &&
+           gssx_put(&to->exported_composite_name, gssx_slice(&from->exported_composite_name));
+}

@@ -19,5 +19,7 @@ bool option_add(gssx_options *options, const char *name, gage_slice value);
 
 /* A copy with every field; false where memory is short. *to is overwritten. */
 bool gssx_name_copy(gssx_name *to, const gssx_name *from);
+/* Of a name that has its four forms only, no attributes and extensions. What was copied is the caller's to free also where it failed. */
+bool gssx_name_copy_forms(gssx_name *to, const gssx_name *from);
 
 #endif
