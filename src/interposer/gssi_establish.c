@@ -78,6 +78,10 @@ take_result(struct leg *leg, gssx_ctx *given, gssx_buffer *token, struct outcome
         return false;
     if (given == NULL)
         return outcome_fail(o, GSS_S_FAILURE, EBADMSG, "the proxy daemon established a context and gave none");
+    const struct mech *mech = given->mech.octet_string_len > 0 ? mech_find_bytes(gssx_slice(&given->mech)) : leg->mech;
+    if (mech == NULL)
+        return outcome_fail(o, GSS_S_BAD_MECH, EBADMSG, "the proxy daemon established a context of another mechanism");
+    context->mech = mech;
     context_take(context, given);
     context->complete = o->major == GSS_S_COMPLETE;
     if (leg->ret_flags != NULL)
@@ -268,20 +272,15 @@ give_remote_results(struct leg *leg, gssx_res_accept_sec_context *res, struct ou
     struct name *name = NULL;
     struct cred *cred = NULL;
     struct context *context = context_of_leg(leg);
-    const struct mech *mech =
-        context->wire.mech.octet_string_len > 0 ? mech_find_bytes(gssx_slice(&context->wire.mech)) : leg->mech;
-    if (mech == NULL)
-        return outcome_fail(o, GSS_S_BAD_MECH, EBADMSG, "the proxy daemon established a context of another mechanism");
-    context->mech = mech;
     if (leg->source != NULL && context->complete) {
-        if (!name_from_wire(mech, &context->wire.src_name, &name, &done)) {
+        if (!name_from_wire(context->mech, &context->wire.src_name, &name, &done)) {
             *o = done;
             return false;
         }
         *leg->source = name_handle(name);
     }
     if (leg->delegated != NULL && res->delegated_cred_handle != NULL &&
-        cred_from_wire(mech, res->delegated_cred_handle, &cred, &done))
+        cred_from_wire(context->mech, res->delegated_cred_handle, &cred, &done))
         *leg->delegated = cred_handle(cred);
     return true;
 }

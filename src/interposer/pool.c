@@ -269,6 +269,15 @@ receive_record(int fd, struct record_in *in, int *error)
     return FATE_ANSWERED;
 }
 
+/* Whether the reply answers this request, by the number that both begin with. What else comes on the connection is another call's. */
+static bool
+answers(gage_slice record, gage_slice reply)
+{
+    struct reader asked = read_from(record), told = read_from(reply);
+    get_u32(&asked); /* the record's header */
+    return get_u32(&asked) == get_u32(&told) && read_ok(&asked) && read_ok(&told);
+}
+
 static enum fate
 talk(struct channel *c, gage_slice record, gage_buf *reply, int *error)
 {
@@ -281,6 +290,10 @@ talk(struct channel *c, gage_slice record, gage_buf *reply, int *error)
     if (fate == FATE_ANSWERED)
         *reply = record_take(&in);
     record_cleanup(&in);
+    if (fate == FATE_ANSWERED && !answers(record, gage_buf_slice(reply))) {
+        *error = EBADMSG;
+        return FATE_BAD;
+    }
     return fate;
 }
 

@@ -19,10 +19,10 @@ enum fate {
     FATE_UNREAD,      /* the connection ended before the daemon had read it: it was not executed */
     FATE_LOST,        /* the connection ended after that: it may have been executed */
     FATE_LATE,        /* no reply in time: it may have been executed */
-    FATE_BAD,         /* what came is no record of at most RECORD_MAX bytes, or memory is short */
+    FATE_BAD, /* what came is no record of at most RECORD_MAX bytes or another call's reply, or memory is short */
 };
 
-/* Sends a whole record and receives the body of one into *reply (empty, with its maximum set). Where the connection was lost, makes a new one
+/* Sends a whole record, a call with its number, and receives the body of the reply to it into *reply (empty, with its maximum set). Where the connection was lost, makes a new one
  * and repeats, once: always where the daemon had not read the request, and where it may have been executed if `again` says that this does
  * no harm. *error is the system's number for it. */
 enum fate pool_exchange(gage_slice record, bool again, gage_buf *reply, int *error);

@@ -54,7 +54,7 @@ no_answer(struct outcome *o, enum fate fate, int error)
     return false;
 }
 
-/* The number that identifies a call to whoever reads along: a connection has one call at a time, so it need not be unique. */
+/* The number that identifies a call: a reply with another's ends the connection that it came on. */
 static uint32_t
 next_xid(void)
 {
@@ -63,12 +63,12 @@ next_xid(void)
 }
 
 static bool
-read_reply(uint32_t procedure, uint32_t xid, gage_slice reply, struct answer *a, struct outcome *o)
+read_reply(uint32_t procedure, gage_slice reply, struct answer *a, struct outcome *o)
 {
-    uint32_t got = 0;
+    uint32_t xid;
     enum rpc_answer rpc = ANSWER_SUCCESS;
     gage_slice results;
-    if (!gage_ok(rpc_reply_parse(reply, &got, &rpc, &results, NULL)) || got != xid)
+    if (!gage_ok(rpc_reply_parse(reply, &xid, &rpc, &results, NULL)))
         return no_answer(o, FATE_BAD, EBADMSG);
     if (rpc != ANSWER_SUCCESS) {
         outcome_fail(o, GSS_S_FAILURE, EPROTO,
@@ -89,12 +89,11 @@ bool
 remote_call(uint32_t procedure, union gssx_arg *arg, struct answer *a, struct outcome *o)
 {
     AUTO(gage_buf) request = GAGE_BUF(RECORD_HEADER_LEN + RECORD_MAX), reply = GAGE_BUF(RECORD_MAX);
-    uint32_t xid = next_xid();
     int error = 0;
     answer_free(a);
     buf_reserve(&request, REQUEST_ROOM);
     put_u32(&request, 0);
-    rpc_put_call(&request, xid, procedure);
+    rpc_put_call(&request, next_xid(), procedure);
     gage_rc rc = proc_encode_args(procedure, arg, &request);
     if (gage_ok(rc))
         rc = record_finish(&request, NULL);
@@ -104,5 +103,5 @@ remote_call(uint32_t procedure, union gssx_arg *arg, struct answer *a, struct ou
     enum fate fate = pool_exchange(gage_buf_slice(&request), may_repeat(procedure, arg), &reply, &error);
     if (fate != FATE_ANSWERED)
         return no_answer(o, fate, error);
-    return read_reply(procedure, xid, gage_buf_slice(&reply), a, o);
+    return read_reply(procedure, gage_buf_slice(&reply), a, o);
 }

@@ -4,6 +4,7 @@ does with its process (descriptors, forks, threads, signals) stands beside the c
 import base64
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
@@ -41,6 +42,34 @@ def accept(*tokens):
 def accept_with(usage, *tokens):
     cred = gss.acquire(usage=int(usage), mech=KRB5).ok().cred
     return [accepted(base64.b64decode(t), cred) for t in tokens]
+
+
+def establish_and_wrap(role):
+    """One leg of either role, and a message if it is enough for one."""
+    if role == "accept":
+        token = peer("initiate_for", "host@localhost")["token"]
+        result = gss.accept(None, base64.b64decode(token))
+    else:
+        result = gss.init(None, flags=FLAGS & ~MUTUAL, target=target(), mech=KRB5)
+    said = dict(told(result), context=bool(result.context), wrapped=False)
+    if not result.failed:
+        wrapped = gss.wrap(result.context, b"secret")
+        said.update(wrapped=not wrapped.failed, why=told(wrapped))
+        gss.inquire_context(result.context)
+        gss.delete(result.context).ok()
+    return said
+
+
+def initiate_for(service):
+    return {"token": base64.b64encode(gss.init(None, flags=FLAGS, target=target(service), mech=KRB5).ok().token).decode()}
+
+
+def peer(scenario, *args):
+    """Another process, whose environment is that of $PEER_ENV: without the plugin."""
+    with open(os.environ["PEER_ENV"]) as f:
+        env = json.load(f)
+    done = subprocess.run([sys.executable, __file__, scenario, *args], env=env, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
 
 
 def main():
