@@ -30,6 +30,10 @@
 #include "proxyd/trace.h"
 #include "proxyd/witness.h"
 
+#ifdef LOOK_FOR_LEAKS /* a build of script/sanitize address */
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #define TICK_MS 250
 #define POLLED_MAX 256
 #define TRACE_LEVEL 3
@@ -332,6 +336,9 @@ run(struct daemon *d, struct conf *conf)
     service_ready("serving");
     tell_kernel(d);
     serve(d);
+#ifdef LOOK_FOR_LEAKS
+    __lsan_do_leak_check(); /* ends with a report, if there is one; _exit does not look */
+#endif
     _exit(0); /* threads may be inside the GSS library: no destructor runs under them */
 }
 
