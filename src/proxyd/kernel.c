@@ -14,21 +14,37 @@
 #include "proxyd/server.h"
 
 #define RETRY_SECONDS 2
+#define KERNELS_SOCKET "/run/gssproxy.sock"
+#define NOBODY_THERE (-1)
 
+/* What went wrong: 0, an errno, or that the kernel found nobody at its socket, which opening the file cannot tell. */
 static int
 write_registration(const char *file)
 {
     AUTO(gage_fd) fd = open(file, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "1", 1) != 1)
+    if (fd < 0)
         return errno;
-    return 0;
+    if (write(fd, "1", 1) == 1)
+        return 0;
+    return errno == ENOENT || errno == ECONNREFUSED ? NOBODY_THERE : errno;
+}
+
+static const char *
+reason(int failed, char *text, size_t size)
+{
+    if (failed == 0)
+        return "";
+    if (failed == NOBODY_THERE)
+        return "the kernel found nobody at " KERNELS_SOCKET ", where it asks: set socket = " KERNELS_SOCKET
+               " in the service that has kernel_nfsd";
+    return strerror_r(failed, text, size);
 }
 
 static void
 say(const struct log_event *event, const char *file, int failed)
 {
     char text[96];
-    LOG(event, F_TEXT("file", file), F_TEXT("reason", failed == 0 ? "" : strerror_r(failed, text, sizeof text)));
+    LOG(event, F_TEXT("file", file), F_TEXT("reason", reason(failed, text, sizeof text)));
 }
 
 /* Each state is said once, when it begins. */

@@ -73,6 +73,24 @@ add_real(struct rules *rules, const char *path, uint64_t rights)
         rules->rule[rules->count++] = (struct rule){copy, rights};
 }
 
+static bool
+below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strcmp(folder, "/") == 0 || (strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/'));
+}
+
+/* What lies below /proc/net is another inode each time it is looked up, and a rule for it would be a rule for nothing. The folder itself
+ * stays the same one, as long as it is held (hold_net). */
+static void
+stop_at_net(char *real)
+{
+    char net[sizeof "/proc/-2147483648/net"];
+    int n = snprintf(net, sizeof net, "/proc/%d/net", (int)getpid());
+    if (below(real, net))
+        real[n] = '\0';
+}
+
 /* The path, or the nearest above it that exists. */
 static void
 add(struct rules *rules, const char *path, uint64_t rights)
@@ -89,6 +107,7 @@ add(struct rules *rules, const char *path, uint64_t rights)
         }
         *slash = '\0';
     }
+    stop_at_net(real);
     add_real(rules, real, rights);
 }
 
@@ -230,6 +249,14 @@ allow(int ruleset, const struct rule *rule, uint64_t known, struct gage_err *err
     return GAGE_DONE;
 }
 
+static void
+hold_net(void)
+{
+    static int held = -1;
+    if (held < 0)
+        held = open("/proc/net", O_PATH | O_CLOEXEC);
+}
+
 static gage_rc
 restrict_to(const struct rules *rules, struct gage_err *err)
 {
@@ -241,6 +268,7 @@ restrict_to(const struct rules *rules, struct gage_err *err)
     AUTO(gage_fd) ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0)
         return gage_fail_sys(err, GAGE_E_UNSUPPORTED, errno, "Landlock took no rules");
+    hold_net();
     for (size_t i = 0; i < rules->count; i++)
         TRY(allow(ruleset, &rules->rule[i], known, err));
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
@@ -263,13 +291,6 @@ landlock_close(const struct conf *conf, const struct conf_source *source, struct
 }
 
 /* ---- a new configuration ---- */
-
-static bool
-below(const char *path, const char *folder)
-{
-    size_t n = strlen(folder);
-    return strcmp(folder, "/") == 0 || (strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/'));
-}
 
 static bool
 is_open(const struct rule *wanted)
