@@ -171,7 +171,7 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
     TRY(server_apply(&server, conf, d->sockets, err));
     struct epoch *e = server_epoch(&server);
     if (!user_mode)
-        process_write_pid(e->conf->settings.pid_file);
+        process_write_pid(e->conf->settings.pid_file, getenv("NOTIFY_SOCKET") != NULL);
     rc = give_up_privileges(d, e->conf, err);
     if (gage_ok(rc))
         rc = output_begin(err);

@@ -97,11 +97,11 @@ let_go_of_output(void)
 }
 
 void
-process_write_pid(const char *pid_file)
+process_write_pid(const char *pid_file, bool managed)
 {
     char text[16];
     snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ready_pipe >= 0 && pid_file != NULL && pid_file[0] != '\0')
+    if ((ready_pipe >= 0 || managed) && pid_file != NULL && pid_file[0] != '\0')
         (void)file_replace(pid_file, slice_str(text), 0644, NULL);
 }
 

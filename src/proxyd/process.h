@@ -7,8 +7,8 @@
 /* Forks; the parent waits until the child says that it serves (process_ready) and exits with 0, or with the child's status where it does
  * not get that far. Returns in the child. */
 gage_rc process_background(struct gage_err *err);
-/* The child writes its number, while it still may. */
-void process_write_pid(const char *pid_file);
+/* The child, or the unit of a service manager, writes its number, while it still may. */
+void process_write_pid(const char *pid_file, bool managed);
 /* The child's word; gives up the terminal. */
 void process_ready(void);
 /* Becomes the user for good, keeping no privilege. The state folder, and the default replay cache, become that user's. */
