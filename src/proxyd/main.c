@@ -331,8 +331,10 @@ run(struct daemon *d, struct conf *conf)
     d->sockets = service_sockets(); /* passed to this process, not to its child */
     if (!d->options.interactive && !gage_ok(process_background(&err)))
         return fail(&err);
-    if (!gage_ok(start(d, conf, &err)))
+    if (!gage_ok(start(d, conf, &err))) {
+        listen_close(&d->metrics);
         return fail(&err);
+    }
     service_ready("serving");
     tell_kernel(d);
     serve(d);
