@@ -223,6 +223,7 @@ put_json_string(gage_buf *buf, gage_slice text)
         put_escape(buf, c);
         from = i + 1;
     }
-    put_bytes(buf, gage_slice_of(text.p + from, text.n - from));
+    if (from < text.n)
+        put_bytes(buf, gage_slice_of(text.p + from, text.n - from));
     put_u8(buf, '"');
 }
