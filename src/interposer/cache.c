@@ -134,6 +134,8 @@ cache_find(const char *asked, gssx_cred *kept)
 {
     struct stat now;
     bool found = false;
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before); /* reading files under the lock */
     pthread_mutex_lock(&lock);
     const char *name = name_of_cache(asked);
     const char *path = name != NULL ? path_of(name) : NULL;
@@ -143,6 +145,7 @@ cache_find(const char *asked, gssx_cred *kept)
             remember_bare(path, &now);
     }
     pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(before, &before);
     return found;
 }
 
@@ -260,11 +263,14 @@ cache_keep(const char *asked, gssx_cred *cred, const gssx_name *owner, struct ou
     AUTO(gage_buf) bytes = GAGE_BUF(RECORD_MAX);
     if (!gage_ok(gssx_encode(GSSX_XDR(gssx_cred), cred, &bytes)))
         return outcome_no_memory(o);
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&lock);
     const char *name = name_of_cache(asked);
     bool good = name != NULL ? keep(name, asked != NULL, owner, gage_buf_slice(&bytes), o)
                              : outcome_fail(o, GSS_S_FAILURE, ENOENT,
                                             "there is no ticket cache to keep the daemon's credential in");
     pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(before, &before);
     return good;
 }

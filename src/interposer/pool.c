@@ -1,6 +1,7 @@
 #include "interposer/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/secret.h"
 #include "rpc/record.h"
 
+#define LIMIT_NS ((int64_t)POOL_SECONDS * 1000000000)
 #define FIRST_READ 8192 /* a reply with a context has 2 to 4 KiB */
 
 /* A connection, and by what it is known to be still ours. */
@@ -21,6 +23,7 @@ struct channel {
     int fd; /* -1: none */
     bool busy;
     uint64_t used; /* greater is later */
+    int64_t until; /* by clock_monotonic_ns: the end of what its call waits for now */
     uid_t uid;
     gid_t gid;
     dev_t dev;
@@ -32,6 +35,7 @@ static pthread_cond_t freed;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct channel channels[POOL_MAX];
 static uint64_t uses;
+static pid_t owner; /* whose they are: a child that ran no fork handlers is told by this */
 
 static void
 prepare(void)
@@ -70,6 +74,30 @@ hang_up(struct channel *c)
     c->fd = -1;
 }
 
+/* The kernel's limit of each wait begins anew after a signal: whether this one is to be waited on after it. */
+static bool
+goes_on(const struct channel *c)
+{
+    if (errno != EINTR)
+        return false;
+    if (clock_monotonic_ns() < c->until)
+        return true;
+    errno = EAGAIN;
+    return false;
+}
+
+/* A descriptor above those of the standard streams: a program that closed one still writes to it. */
+static int
+make_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return above;
+}
+
 static int
 dial(struct channel *c)
 {
@@ -81,7 +109,7 @@ dial(struct channel *c)
     if (n >= sizeof address.sun_path)
         return ENAMETOOLONG;
     memcpy(address.sun_path, path, n);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), result;
+    int fd = make_socket(), result;
     if (fd < 0)
         return errno;
     /* The limits hold for connecting too, while the daemon's queue is full. */
@@ -91,7 +119,7 @@ dial(struct channel *c)
     else
         do
             result = connect(fd, (struct sockaddr *)&address, (socklen_t)sizeof address);
-        while (result != 0 && errno == EINTR);
+        while (result != 0 && goes_on(c));
     if (result != 0 || fstat(fd, &made) != 0) {
         int error = errno == EAGAIN ? ETIMEDOUT : errno;
         close(fd);
@@ -128,6 +156,17 @@ empty_place(void)
     return NULL;
 }
 
+/* A child begins with none: closing its copies does not end the connections of the parent. */
+static void
+disown_all(void)
+{
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        hang_up(&channels[i]);
+        channels[i].busy = false;
+    }
+    owner = getpid();
+}
+
 /* An idle connection, or a place for one. NULL where none came free in time. */
 static struct channel *
 take(bool kept)
@@ -138,6 +177,8 @@ take(bool kept)
     until.tv_sec += POOL_SECONDS;
     pthread_once(&once, prepare);
     pthread_mutex_lock(&lock);
+    if (owner != getpid())
+        disown_all();
     for (;;) {
         while ((c = latest_idle()) != NULL && (!kept || c->uid != geteuid() || c->gid != getegid() || !is_ours(c)))
             hang_up(c);
@@ -149,6 +190,7 @@ take(bool kept)
     if (c != NULL) {
         c->busy = true;
         c->used = ++uses;
+        c->until = clock_monotonic_ns() + LIMIT_NS;
     }
     pthread_mutex_unlock(&lock);
     return c;
@@ -172,27 +214,24 @@ pool_before_fork(void)
     pthread_mutex_lock(&lock);
 }
 
-/* Closing the child's copies does not end the connections of the parent. */
 void
 pool_after_fork(bool child)
 {
-    for (size_t i = 0; child && i < POOL_MAX; i++) {
-        hang_up(&channels[i]);
-        channels[i].busy = false;
-    }
-    if (child)
+    if (child) {
+        disown_all();
         prepare(); /* whoever waited is not in this process */
+    }
     pthread_mutex_unlock(&lock);
 }
 
 /* ---- one request, one reply ---- */
 
 static enum fate
-send_all(int fd, gage_slice record, int *error)
+send_all(const struct channel *c, gage_slice record, int *error)
 {
     while (record.n > 0) {
-        ssize_t n = send(fd, record.p, record.n, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
+        ssize_t n = send(c->fd, record.p, record.n, MSG_NOSIGNAL);
+        if (n < 0 && goes_on(c))
             continue;
         if (n < 0) {
             *error = errno == EAGAIN ? ETIMEDOUT : errno;
@@ -205,14 +244,14 @@ send_all(int fd, gage_slice record, int *error)
 
 /* The kernel tells a peer that ended with our bytes unread (ECONNRESET) from one that had read them. */
 static enum fate
-receive_some(int fd, uint8_t *to, size_t room, size_t *got, int *error)
+receive_some(const struct channel *c, uint8_t *to, size_t room, size_t *got, int *error)
 {
     for (;;) {
-        ssize_t n = recv(fd, to, room, 0);
+        ssize_t n = recv(c->fd, to, room, 0);
         *got = n > 0 ? (size_t)n : 0;
         if (n > 0)
             return FATE_ANSWERED;
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && goes_on(c))
             continue;
         *error = n == 0 ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
         if (n == 0)
@@ -241,17 +280,16 @@ feed(struct record_in *in, const uint8_t *bytes, size_t n)
 }
 
 static enum fate
-receive_record(int fd, struct record_in *in, int *error)
+receive_record(struct channel *c, struct record_in *in, int *error)
 {
     uint8_t first[FIRST_READ];
-    int64_t until = 0;
     *error = EBADMSG;
     for (bool begun = false; !in->complete; begun = true) {
         uint8_t *to = first;
         size_t want = begun ? record_want(in, &to) : sizeof first, n;
         if (want == 0)
             return FATE_BAD;
-        enum fate fate = receive_some(fd, to, want, &n, error);
+        enum fate fate = receive_some(c, to, want, &n, error);
         if (fate != FATE_ANSWERED)
             return begun && fate == FATE_UNREAD ? FATE_LOST : fate;
         bool good = begun ? gage_ok(record_got(in, n, NULL)) : feed(in, first, n);
@@ -259,9 +297,9 @@ receive_record(int fd, struct record_in *in, int *error)
             gage_wipe(first, n);
         if (!good)
             return FATE_BAD;
-        if (until == 0 && !in->complete)
-            until = clock_monotonic_ns() + (int64_t)POOL_SECONDS * 1000000000;
-        if (!in->complete && clock_monotonic_ns() > until) {
+        if (!begun && !in->complete)
+            c->until = clock_monotonic_ns() + LIMIT_NS;
+        if (!in->complete && clock_monotonic_ns() > c->until) {
             *error = ETIMEDOUT;
             return FATE_LATE;
         }
@@ -282,11 +320,11 @@ static enum fate
 talk(struct channel *c, gage_slice record, gage_buf *reply, int *error)
 {
     struct record_in in;
-    enum fate fate = send_all(c->fd, record, error);
+    enum fate fate = send_all(c, record, error);
     if (fate != FATE_ANSWERED)
         return fate;
     record_init(&in);
-    fate = receive_record(c->fd, &in, error);
+    fate = receive_record(c, &in, error);
     if (fate == FATE_ANSWERED)
         *reply = record_take(&in);
     record_cleanup(&in);
@@ -314,8 +352,11 @@ try_once(bool kept, gage_slice record, gage_buf *reply, int *error)
 enum fate
 pool_exchange(gage_slice record, bool again, gage_buf *reply, int *error)
 {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before); /* the lock, and a place in the pool, would be nobody's */
     enum fate fate = try_once(true, record, reply, error);
     if (fate == FATE_UNREAD || (fate == FATE_LOST && again))
         fate = try_once(false, record, reply, error);
+    pthread_setcancelstate(before, &before);
     return fate;
 }

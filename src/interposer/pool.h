@@ -1,7 +1,8 @@
 /* pool.h - the process's connections to the daemon, and one request and its reply on one of them.
  *
  * Up to POOL_MAX connections, each one call's at a time; kept open. A child of fork has none of its parent's; a process that changed its
- * effective user or group, or closed or replaced the descriptor, gets a new one. Everything here may be called from any thread. */
+ * effective user or group, or closed or replaced the descriptor, gets a new one. Everything here may be called from any thread; one that is cancelled meanwhile ends
+ * after the call. */
 #ifndef GAGE_INTERPOSER_POOL_H
 #define GAGE_INTERPOSER_POOL_H
 
