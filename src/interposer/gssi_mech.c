@@ -1,8 +1,21 @@
 /* gssi_mech.c - the exported calls on the mechanisms themselves: what the real ones say, and texts of what a daemon said. */
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "interposer/exports.h"
+
+/* Whether this thread's question to the real mechanism came back: the library takes a number that the real one never gave for ours. */
+static __thread bool asked_on;
+
+static OM_uint32
+give_text(OM_uint32 *minor, const char *said, OM_uint32 *message_context, gss_buffer_t text)
+{
+    if (message_context != NULL)
+        *message_context = 0;
+    bool good = seam_give(slice_str(said), text);
+    *minor = good ? 0 : ENOMEM;
+    return good ? GSS_S_COMPLETE : GSS_S_FAILURE;
+}
 
 /* A status that a daemon or this plugin gave has its own text; any other is the real mechanism's. */
 INTERPOSER_EXPORT OM_uint32
@@ -12,13 +25,17 @@ gssi_display_status(OM_uint32 *minor, OM_uint32 value, int type, gss_OID mech, O
     char said[OUTCOME_TEXT_MAX];
     (void)mech;
     seam_clear(text);
-    if (type != GSS_C_MECH_CODE || !outcome_text(value, said))
-        return gss_display_status(minor, value, type, mech_special(mech_at(0)), message_context, text);
-    if (message_context != NULL)
-        *message_context = 0;
-    bool good = seam_give(slice_str(said), text);
-    *minor = good ? 0 : ENOMEM;
-    return good ? GSS_S_COMPLETE : GSS_S_FAILURE;
+    if (type == GSS_C_MECH_CODE && outcome_text(value, said))
+        return give_text(minor, said, message_context, text);
+    if (asked_on) {
+        snprintf(said, sizeof said,
+                 "the proxy daemon's failure %u, without a text or one that is forgotten; see the daemon's log", value);
+        return give_text(minor, said, message_context, text);
+    }
+    asked_on = true;
+    OM_uint32 major = gss_display_status(minor, value, type, mech_special(mech_at(0)), message_context, text);
+    asked_on = false;
+    return major;
 }
 
 INTERPOSER_EXPORT OM_uint32

@@ -103,6 +103,13 @@ class Resilience(unittest.TestCase):
                     self.assertIn("error", results[0])
                     self.assertEqual(results[1].get("name"), f"alice@{REALM}", "the next call is not troubled")
 
+    def test_a_failure_with_a_number_and_no_text_is_told_by_its_number(self):
+        def failure(reply):
+            return record(reply[4:28] + struct.pack(">QIQ", 13 << 16, 0, 4711) + bytes(16) + bytes(16))
+        with daemon_for(self.realm, ACCEPT_ONLY) as daemon, Between(daemon, lambda p, n, reply: failure(reply)) as between:
+            result = self.finish(self.app(daemon, "accept", *self.tokens(1), GSSPROXY_SOCKET=between.path))
+            self.assertIn("failure 4711", result["error"])
+
     def test_a_reply_in_fragments_and_in_drops_is_put_together(self):
         def fragments(reply):
             body = reply[4:]
