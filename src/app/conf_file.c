@@ -1,17 +1,16 @@
 /* Reading a configuration file with libini_config into a table's settings. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <ini_configobj.h>
 #include <ini_valueobj.h>
 
 #include "app/conf.h"
+#include "base/file.h"
 
 #define KEYS_MAX 256
+#define FILE_MAX (4u << 20)
 
 static void
 close_file(struct ini_cfgfile **file)
@@ -58,17 +57,21 @@ syntax_error(struct ini_cfgobj *object, const char *path, struct gage_err *err)
     return rc;
 }
 
+/* Read whole first: the library's own reading never ends where somebody makes the file shorter meanwhile. */
 static gage_rc
 parse_file(const char *path, struct ini_cfgobj **object, struct gage_err *err)
 {
     SCOPED(close_file) struct ini_cfgfile *file = NULL;
-    struct stat st;
-    int failed = ini_config_file_open(path, 0, &file);
+    AUTO(gage_buf) text = GAGE_BUF(FILE_MAX);
+    gage_rc rc = file_read(path, &text, err);
+    if (!gage_ok(rc))
+        return rc.code == GAGE_E_NOT_FOUND ? rc : gage_rc_of(GAGE_E_CONFIG);
+    put_u8(&text, '\n'); /* it takes no text of no bytes */
+    TRY(buf_check(&text, err));
+    int failed = ini_config_file_from_mem(text.p, (uint32_t)text.n, &file);
     if (failed != 0)
-        return gage_fail_sys(err, failed == ENOENT ? GAGE_E_NOT_FOUND : GAGE_E_CONFIG, failed, "cannot read %s", path);
+        return gage_fail_sys(err, GAGE_E_CONFIG, failed, "cannot read %s", path);
     REQUIRE(ini_config_create(object) == 0, err, GAGE_E_NOMEM, "%s: out of memory", path);
-    if (stat(path, &st) == 0 && st.st_size == 0)
-        return GAGE_DONE; /* to the library's parser a file of no lines is one that cannot be read */
     if (ini_config_parse(file, INI_STOP_ON_ANY, INI_MV1S_ERROR | INI_MV2S_ERROR | INI_MS_ERROR,
                          INI_PARSE_NOWRAP | INI_PARSE_IGNORE_NON_KVP, *object) != 0)
         return syntax_error(*object, path, err);

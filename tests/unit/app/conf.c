@@ -1,6 +1,9 @@
 #include "unit/test.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/conf.h"
@@ -101,6 +104,42 @@ TEST(a_missing_file_is_not_found)
     assert_code(conf_load(&table, &s, "/nonexistent/gage.conf", NULL), GAGE_E_NOT_FOUND);
 }
 
+/* Makes the file long and short in turn until it is killed. */
+static pid_t
+rewrite_for_ever(int fd)
+{
+    static const char long_text[] =
+        "[main]\nname = a name that is long\ncount = 7\ntime = 1h\n[limits]\nsize = 1M\nflag = yes\n";
+    pid_t pid = fork();
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (pid == 0 && pwrite(fd, long_text, sizeof long_text - 1, 0) > 0 && ftruncate(fd, 7) == 0)
+        continue;
+    if (pid == 0)
+        _exit(1);
+    return pid;
+}
+
+TEST(a_file_that_is_made_shorter_meanwhile_is_read_to_an_end)
+{
+    char path[] = "/tmp/gage-test-conf-XXXXXX";
+    int fd = mkstemp(path), status;
+    assert_true(fd >= 0);
+    pid_t writer = rewrite_for_ever(fd);
+    assert_true(writer > 0);
+    for (int i = 0; i < 20000; i++) {
+        struct settings s;
+        assert_ok(conf_defaults(&table, &s, NULL));
+        (void)conf_load(&table, &s, path, NULL);
+        conf_free(&table, &s);
+    }
+    assert_int_equal(waitpid(writer, &status, WNOHANG), 0);
+    kill(writer, SIGKILL);
+    waitpid(writer, &status, 0);
+    close(fd);
+    unlink(path);
+}
+
 TEST(prints_what_reads_back_the_same)
 {
     struct settings s, back;
@@ -127,4 +166,5 @@ TEST(names_the_nearest_word_or_none)
 
 TEST_MAIN(CASE(takes_defaults_from_the_table), CASE(a_file_overrides_the_defaults), CASE(an_empty_file_changes_nothing),
           CASE(a_wrong_file_changes_nothing_and_is_told_with_line_and_nearest_key), CASE(a_missing_file_is_not_found),
-          CASE(prints_what_reads_back_the_same), CASE(names_the_nearest_word_or_none))
+          CASE(a_file_that_is_made_shorter_meanwhile_is_read_to_an_end), CASE(prints_what_reads_back_the_same),
+          CASE(names_the_nearest_word_or_none))
