@@ -310,7 +310,8 @@ server_tick(struct server *s)
     warm_sweep(s->engine.warm, now, generation);
     krb_aes_forget(now - KERBEROS_KEYS_S);
     krb_context_forget(now); /* a change of krb5.conf is noticed within a second */
-    if (now % 3600 == 0) {
+    if (now / 3600 != s->hour) {
+        s->hour = now / 3600;
         server_renew_keys(s);
         contexts_sweep(s->engine.contexts, now);
     }

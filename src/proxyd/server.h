@@ -113,6 +113,7 @@ struct server {
     int64_t threads;          /* workers; atomic */
     int stopping;             /* atomic */
     int64_t last_activity_ms; /* atomic */
+    int64_t hour;             /* since 1970, of the last hourly work; the main thread's */
     bool user_mode;
 };
 
