@@ -135,6 +135,14 @@ name_type_known(gage_slice type)
 
 /* ---- the local form ---- */
 
+static bool
+import_whole(const octet_string *form, gss_OID type, gss_name_t *out)
+{
+    gss_buffer_desc bytes = seam_buffer(form);
+    OM_uint32 minor;
+    return exported_name_is_whole(gssx_slice(form)) && !GSS_ERROR(gss_import_name(&minor, &bytes, type, out));
+}
+
 /* The richest form that there is: the composite one has the attributes. */
 static bool
 import_locally(const struct mech *mech, const gssx_name *from, gss_name_t *out, struct outcome *o)
@@ -142,15 +150,10 @@ import_locally(const struct mech *mech, const gssx_name *from, gss_name_t *out, 
     AUTO(gss_name_t) name = GSS_C_NO_NAME;
     OM_uint32 minor, major;
     gss_OID_desc type = {from->name_type.octet_string_len, from->name_type.octet_string_val};
-    gss_buffer_desc composite = seam_buffer(&from->exported_composite_name),
-                    exported = seam_buffer(&from->exported_name), shown = seam_buffer(&from->display_name);
-    if (composite.length > 0) {
-        major = gss_import_name(&minor, &composite, GSS_C_NT_COMPOSITE_EXPORT, out);
-        if (!GSS_ERROR(major))
-            return outcome_local(o, major, minor);
-    }
-    if (exported.length > 0 && !GSS_ERROR(gss_import_name(&minor, &exported, GSS_C_NT_EXPORT_NAME, out)))
-        return outcome_local(o, GSS_S_COMPLETE, 0);
+    gss_buffer_desc shown = seam_buffer(&from->display_name);
+    if (import_whole(&from->exported_composite_name, GSS_C_NT_COMPOSITE_EXPORT, out) ||
+        import_whole(&from->exported_name, GSS_C_NT_EXPORT_NAME, out))
+        return outcome_ok(o);
     major = gss_import_name(&minor, &shown, type.length > 0 ? &type : GSS_C_NO_OID, &name);
     if (!GSS_ERROR(major))
         major = gss_canonicalize_name(&minor, name, mech_special(mech), out);

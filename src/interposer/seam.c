@@ -87,7 +87,8 @@ seam_view(const gss_buffer_desc *buffer)
 octet_string
 seam_view_slice(gage_slice bytes)
 {
-    return (octet_string){.octet_string_len = (u_int)bytes.n, .octet_string_val = (char *)(uintptr_t)bytes.p};
+    u_int n = bytes.n < UINT32_MAX ? (u_int)bytes.n : UINT32_MAX; /* no call takes so much: its encoding refuses it */
+    return (octet_string){.octet_string_len = n, .octet_string_val = (char *)(uintptr_t)bytes.p};
 }
 
 gss_buffer_desc

@@ -8,7 +8,7 @@
 bool
 gssx_put(octet_string *to, gage_slice bytes)
 {
-    char *copy = bytes.n > 0 ? malloc(bytes.n) : NULL;
+    char *copy = bytes.n > 0 && bytes.n <= UINT32_MAX ? malloc(bytes.n) : NULL;
     if (bytes.n > 0 && copy == NULL)
         return false;
     if (bytes.n > 0)
@@ -68,6 +68,27 @@ option_add(gssx_options *options, const char *name, gage_slice value)
 }
 
 /* ---- names ---- */
+
+enum { EXPORTED = 0x0401, COMPOSITE = 0x0402, OID_TAG = 0x06 };
+
+bool
+exported_name_is_whole(gage_slice name)
+{
+    static const uint8_t krb5[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
+    struct reader r = read_from(name);
+    uint16_t id = get_u16(&r);
+    struct reader framed = read_from(get_vec16(&r));
+    uint8_t tag = get_u8(&framed);
+    gage_slice oid = get_vec8(&framed);
+    get_vec32(&r);
+    if (tag != OID_TAG || !gage_ok(read_end(&framed, NULL, "mechanism")))
+        return false;
+    if (id == COMPOSITE && !slice_equal(oid, SLICE_OF(krb5)))
+        return read_ok(&r);
+    if (id == COMPOSITE)
+        get_vec32(&r);
+    return (id == COMPOSITE || id == EXPORTED) && gage_ok(read_end(&r, NULL, "name"));
+}
 
 /* By the wire form: every field comes along, whatever fields there are. */
 bool

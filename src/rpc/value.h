@@ -5,7 +5,7 @@
 
 #include "rpc/proc.h"
 
-/* Replaces *to by a copy; false where memory is short. */
+/* Replaces *to by a copy; false where memory is short, or the length is no 32-bit number. */
 bool gssx_put(octet_string *to, gage_slice bytes);
 /* A new octet_string for an optional field; NULL where memory is short. */
 octet_string *gssx_new_bytes(gage_slice bytes);
@@ -21,5 +21,9 @@ bool option_add(gssx_options *options, const char *name, gage_slice value);
 bool gssx_name_copy(gssx_name *to, const gssx_name *from);
 /* Of a name that has its four forms only, no attributes and extensions. What was copied is the caller's to free also where it failed. */
 bool gssx_name_copy_forms(gssx_name *to, const gssx_name *from);
+
+/* Whether an exported name (RFC 2743 section 3.2), or krb5's composite form with the attributes after it (RFC 6680 leaves them to the mechanism),
+ * ends where it says. MIT's krb5 mechanism asserts that: a byte more, and the process ends. */
+bool exported_name_is_whole(gage_slice name);
 
 #endif
