@@ -165,30 +165,41 @@ is_empty_file(krb5_ccache cache)
            S_ISREG(now.st_mode) && now.st_size == 0;
 }
 
-/* Whether something of somebody else's is in the cache. One that cannot be read counts as if there were. */
-static bool
-holds_tickets(krb5_ccache cache)
+/* What is in the cache: the most precious. One that cannot be read counts as if it held tickets. */
+enum holding { HOLDS_NOTHING, HOLDS_OURS, HOLDS_TICKETS };
+
+static enum holding
+holding_of_entry(const krb5_creds *entry)
+{
+    if (realm_is(entry->server, KEPT_REALM))
+        return HOLDS_OURS;
+    return realm_is(entry->server, CONFIG_REALM) ? HOLDS_NOTHING : HOLDS_TICKETS;
+}
+
+static enum holding
+holding_of(krb5_ccache cache)
 {
     krb5_cc_cursor cursor;
     krb5_creds entry;
     krb5_principal owner = NULL;
     if (is_empty_file(cache))
-        return false;
+        return HOLDS_NOTHING;
     krb5_error_code failed = krb5_cc_get_principal(krb, cache, &owner);
     if (failed == KRB5_FCC_NOFILE || failed == KRB5_CC_NOTFOUND || failed == ENOENT)
-        return false;
+        return HOLDS_NOTHING;
     if (failed != 0 || owner == NULL)
-        return failed != 0;
+        return failed != 0 ? HOLDS_TICKETS : HOLDS_NOTHING;
     krb5_free_principal(krb, owner);
     if (krb5_cc_start_seq_get(krb, cache, &cursor) != 0)
-        return true;
-    bool tickets = false;
-    while (!tickets && (failed = krb5_cc_next_cred(krb, cache, &cursor, &entry)) == 0) {
-        tickets = !realm_is(entry.server, KEPT_REALM) && !realm_is(entry.server, CONFIG_REALM);
+        return HOLDS_TICKETS;
+    enum holding most = HOLDS_NOTHING;
+    while (most < HOLDS_TICKETS && (failed = krb5_cc_next_cred(krb, cache, &cursor, &entry)) == 0) {
+        enum holding one = holding_of_entry(&entry);
+        most = one > most ? one : most;
         krb5_free_cred_contents(krb, &entry);
     }
     krb5_cc_end_seq_get(krb, cache, &cursor);
-    return tickets || failed != KRB5_CC_END;
+    return failed != 0 && failed != KRB5_CC_END ? HOLDS_TICKETS : most;
 }
 
 static krb5_error_code
@@ -209,7 +220,8 @@ static krb5_error_code
 open_for(const char *name, bool named, krb5_principal owner, krb5_ccache *cache)
 {
     krb5_error_code failed = krb5_cc_resolve(krb, name, cache);
-    if (failed != 0 || named || !krb5_cc_support_switch(krb, krb5_cc_get_type(krb, *cache)) || !holds_tickets(*cache))
+    if (failed != 0 || named || !krb5_cc_support_switch(krb, krb5_cc_get_type(krb, *cache)) ||
+        holding_of(*cache) != HOLDS_TICKETS)
         return failed;
     const char *type = krb5_cc_get_type(krb, *cache);
     krb5_cc_close(krb, *cache);
@@ -228,7 +240,23 @@ kerberos_failure(struct outcome *o, krb5_error_code failed, const char *name)
 }
 
 static bool
-keep(const char *name, bool named, const gssx_name *owner, gage_slice bytes, struct outcome *o)
+is_taken(enum holding holding, const char *name, struct outcome *o)
+{
+    if (holding == HOLDS_OURS)
+        return outcome_fail(
+            o, GSS_S_DUPLICATE_ELEMENT, EEXIST,
+            "the ticket cache %.200s keeps a credential of the proxy daemon already: say that it may be "
+            "overwritten, or name another cache",
+            name);
+    return outcome_fail(
+        o, GSS_S_DUPLICATE_ELEMENT, EEXIST,
+        "the ticket cache %.200s holds tickets, and a credential of the proxy daemon would replace them: name "
+        "another cache, or empty this one with kdestroy",
+        name);
+}
+
+static bool
+keep(const char *name, bool named, bool overwrite, const gssx_name *owner, gage_slice bytes, struct outcome *o)
 {
     krb5_ccache cache;
     krb5_principal principal;
@@ -243,22 +271,19 @@ keep(const char *name, bool named, const gssx_name *owner, gage_slice bytes, str
         krb5_free_principal(krb, principal);
         return kerberos_failure(o, failed, name);
     }
-    bool taken = holds_tickets(cache);
+    enum holding holding = holding_of(cache);
+    bool taken = holding > (overwrite ? HOLDS_OURS : HOLDS_NOTHING);
     if (!taken)
         failed = write_entry(cache, principal, bytes);
     krb5_cc_close(krb, cache);
     krb5_free_principal(krb, principal);
     if (taken)
-        return outcome_fail(
-            o, GSS_S_DUPLICATE_ELEMENT, EEXIST,
-            "the ticket cache %.200s holds tickets, and a credential of the proxy daemon would replace them: name "
-            "another cache, or empty this one with kdestroy",
-            name);
+        return is_taken(holding, name, o);
     return failed == 0 ? outcome_ok(o) : kerberos_failure(o, failed, name);
 }
 
 bool
-cache_keep(const char *asked, gssx_cred *cred, const gssx_name *owner, struct outcome *o)
+cache_keep(const char *asked, gssx_cred *cred, const gssx_name *owner, bool overwrite, struct outcome *o)
 {
     AUTO(gage_buf) bytes = GAGE_BUF(RECORD_MAX);
     if (!gage_ok(gssx_encode(GSSX_XDR(gssx_cred), cred, &bytes)))
@@ -267,7 +292,7 @@ cache_keep(const char *asked, gssx_cred *cred, const gssx_name *owner, struct ou
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&lock);
     const char *name = name_of_cache(asked);
-    bool good = name != NULL ? keep(name, asked != NULL, owner, gage_buf_slice(&bytes), o)
+    bool good = name != NULL ? keep(name, asked != NULL, overwrite, owner, gage_buf_slice(&bytes), o)
                              : outcome_fail(o, GSS_S_FAILURE, ENOENT,
                                             "there is no ticket cache to keep the daemon's credential in");
     pthread_mutex_unlock(&lock);

@@ -186,7 +186,8 @@ gssi_import_cred(OM_uint32 *minor, gss_buffer_t token, gss_cred_id_t *out)
 /* ---- keeping ---- */
 
 static bool
-keep_remote(struct cred *cred, gss_cred_usage_t usage, gss_const_key_value_set_t store, struct outcome *o)
+keep_remote(struct cred *cred, gss_cred_usage_t usage, gss_const_key_value_set_t store, bool overwrite,
+            struct outcome *o)
 {
     struct cred_facts facts;
     gssx_cred *wire = cred_lend(cred);
@@ -195,7 +196,7 @@ keep_remote(struct cred *cred, gss_cred_usage_t usage, gss_const_key_value_set_t
     if (usage == GSS_C_ACCEPT || facts.usage == GSS_C_ACCEPT)
         good = outcome_fail(o, GSS_S_NO_CRED, EINVAL, "only credentials that initiate can be stored in a ticket cache");
     else
-        good = cache_keep(cache_of_store(store), wire, facts.name, o);
+        good = cache_keep(cache_of_store(store), wire, facts.name, overwrite, o);
     cred_return(cred);
     return good;
 }
@@ -215,7 +216,7 @@ gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t handle, gss_cred_usage_t us
         outcome_local(&o, major, m);
         return outcome_end(minor, &o);
     }
-    if (keep_remote(cred, usage, store, &o)) {
+    if (keep_remote(cred, usage, store, overwrite != 0, &o)) {
         if (usage_stored != NULL)
             *usage_stored = GSS_C_INITIATE;
         if (stored != NULL && !GSS_ERROR(gss_create_empty_oid_set(&m, stored)))
