@@ -15,7 +15,7 @@ make(const struct mech *mech, struct cred **out, struct outcome *o)
     struct cred *cred = calloc(1, sizeof *cred);
     if (cred == NULL)
         return outcome_no_memory(o);
-    pthread_mutex_init(&cred->lock, NULL);
+    pthread_rwlock_init(&cred->lock, NULL);
     cred->mech = mech;
     *out = cred;
     return outcome_ok(o);
@@ -77,7 +77,7 @@ cred_free(struct cred *cred)
         release_remote(&cred->wire);
     seam_release_cred(&cred->local);
     wire_cred_free(&cred->wire);
-    pthread_mutex_destroy(&cred->lock);
+    pthread_rwlock_destroy(&cred->lock);
     free(cred);
 }
 
@@ -88,7 +88,16 @@ cred_lend(struct cred *cred)
 {
     if (cred == NULL || !cred->remote)
         return NULL;
-    pthread_mutex_lock(&cred->lock);
+    pthread_rwlock_rdlock(&cred->lock);
+    return &cred->wire;
+}
+
+gssx_cred *
+cred_lend_alone(struct cred *cred)
+{
+    if (cred == NULL || !cred->remote)
+        return NULL;
+    pthread_rwlock_wrlock(&cred->lock);
     return &cred->wire;
 }
 
@@ -96,7 +105,7 @@ void
 cred_return(struct cred *cred)
 {
     if (cred != NULL && cred->remote)
-        pthread_mutex_unlock(&cred->lock);
+        pthread_rwlock_unlock(&cred->lock);
 }
 
 void
@@ -110,9 +119,11 @@ cred_sync(struct cred *cred, const gssx_options *options)
         wire_cred_free(&renewed);
         return;
     }
-    wire_cred_free(&cred->wire);
-    cred->wire = renewed;
+    gssx_cred *wire = cred_lend_alone(cred);
+    wire_cred_free(wire);
+    *wire = renewed;
     cred->told = clock_monotonic_ns();
+    cred_return(cred);
 }
 
 /* ---- facts ---- */

@@ -5,7 +5,7 @@
 #include "interposer/name.h"
 
 struct cred {
-    pthread_mutex_t lock; /* guards wire, which a call may renew */
+    pthread_rwlock_t lock; /* guards wire, which calls read, for as long as the daemon takes, and may renew */
     const struct mech *mech;
     gss_cred_id_t local; /* the real mechanism's, or none */
     bool remote;         /* wire is the daemon's */
@@ -31,10 +31,12 @@ bool cred_from_wire(const struct mech *mech, gssx_cred *wire, struct cred **out,
 /* Tells the daemon where it keeps something for it; wipes. */
 void cred_free(struct cred *cred);
 
-/* The daemon's credential, to be sent along while *lock is held by the caller: cred_lend locks, cred_return unlocks. NULL for none. */
+/* The daemon's credential, to be sent along, by several threads at once: unchanged from cred_lend to cred_return. NULL for none. */
 gssx_cred *cred_lend(struct cred *cred);
+/* The same for one caller alone, who may change it. */
+gssx_cred *cred_lend_alone(struct cred *cred);
 void cred_return(struct cred *cred);
-/* Replaces the daemon's credential by what it sent of it (the option sync_creds), where there is that option. */
+/* Replaces the daemon's credential by what it sent of it (the option sync_creds), where there is that option. The caller has not lent it. */
 void cred_sync(struct cred *cred, const gssx_options *options);
 
 /* What the daemon said of it: its element of the mechanism, its name, remaining seconds (either may be NULL), usage. */

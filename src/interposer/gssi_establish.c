@@ -153,12 +153,12 @@ init_remote(void *call, struct outcome *o)
     if (leg->cred != NULL)
         to->options = (gssx_options){1, &sync};
     bool answered = remote_call(PROC_INIT_SEC_CONTEXT, &arg, &a, o);
+    cred_return(leg->cred);
     if (answered) {
         gssx_res_init_sec_context *res = &a.res.init_sec_context;
         cred_sync(leg->cred, &res->options);
         take_result(leg, res->context_handle, res->output_token, o);
     }
-    cred_return(leg->cred);
     xdr_free(GSSX_XDR(gssx_name), &room);
     return end(leg, o);
 }

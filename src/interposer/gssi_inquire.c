@@ -182,7 +182,7 @@ gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gss_OID obje
     if (cred == NULL) {
         outcome_fail(&o, GSS_S_UNAVAILABLE, ENOTSUP, "there is no credential to set the option of");
     } else if (cred->remote) {
-        cred_lend(cred);
+        cred_lend_alone(cred);
         set_remote(cred, object, value, &o);
         cred_return(cred);
     } else {

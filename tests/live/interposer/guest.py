@@ -2,6 +2,8 @@
 does with its process (descriptors, forks, threads, signals) stands beside the calls it does it to. Prints one line of JSON.
 """
 import base64
+import concurrent.futures
+import ctypes
 import json
 import os
 import subprocess
@@ -70,6 +72,41 @@ def peer(scenario, *args):
         env = json.load(f)
     done = subprocess.run([sys.executable, __file__, scenario, *args], env=env, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(done.stdout)
+
+
+def sign_more_than_four_gib():
+    """Of these bytes none is ever touched by who refuses them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    n = (1 << 32) + 5
+    address = libc.mmap(None, ctypes.c_size_t(n), 1, 0x4022, -1, ctypes.c_long(0))  # readable; private, anonymous, no reserve
+    context = gss.accept(None, base64.b64decode(peer("initiate_for", "host@localhost")["token"])).ok().context
+    out = gss.Buffer()
+    long = gss.call("get_mic", context, ctypes.c_uint32(0), ctypes.byref(gss.Buffer(n, address)), ctypes.byref(out))
+    short = gss.get_mic(context, bytes(5))
+    return {"long": told(long), "short": told(short)}
+
+
+def store_twice(cache):
+    cred = gss.acquire(usage=INITIATE, mech=KRB5).ok().cred
+    rows = (gss.StoreElement * 1)(gss.StoreElement(b"ccache", cache.encode()))
+    return [told(gss.call("store_cred_into", cred, ctypes.c_int(INITIATE), gss.oid(KRB5), ctypes.c_uint32(overwrite), ctypes.c_uint32(0),
+                          ctypes.byref(gss.Store(1, rows)), None, None)) for overwrite in (0, 0, 1)]
+
+
+def ask_of_names():
+    """Whatever a name of a peer can be asked."""
+    source = gss.accept(None, base64.b64decode(peer("initiate_for", "host@localhost")["token"])).ok().source
+    calls = [gss.inquire_name(source), gss.compare_name(source, gss.import_name(b"alice@TEST.GAGE").ok().name), gss.export_name(source),
+             gss.localname(source, KRB5), gss.duplicate_name(source), gss.display_name(source)]
+    return [told(c) for c in calls]
+
+
+def accept_at_once(*tokens):
+    """A thread for each token, one credential for all."""
+    cred = gss.acquire(usage=ACCEPT, mech=KRB5).ok().cred
+    with concurrent.futures.ThreadPoolExecutor(len(tokens)) as threads:
+        return list(threads.map(lambda token: accepted(base64.b64decode(token), cred), tokens))
 
 
 def main():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from kit import ACCEPT_ONLY, BOTH_ROLES, HERE, REALM, Realm, daemon_for, first_token
+from kit import ACCEPT_ONLY, BOTH_ROLES, HERE, REALM, Realm, daemon_for, first_token, wait_for
 from liar import CLOSE, Liar
 
 FAILURE, CALLING_ERROR = 13 << 16, 1 << 24
@@ -151,6 +151,26 @@ class Lying(unittest.TestCase):
             names = [a.get("name") for a in self.lied_to(daemon, "accept_sec_context", once_more_later, "accept",
                                                          *[first_token(self.realm) for _ in range(4)])]
             self.assertEqual(names, [f"alice@{REALM}", None] + [f"alice@{REALM}"] * 2)
+
+    def test_a_name_with_bytes_after_its_end_does_not_end_the_process(self):
+        """MIT's library asserts that an exported name ends where it says."""
+        def longer(form):
+            return lambda results: results["context"]["source"].update({form: results["context"]["source"][form] + b"x"})
+        with daemon_for(self.realm, ACCEPT_ONLY) as daemon:
+            for form in ("composite", "exported"):
+                with self.subTest(form=form):
+                    answers = self.lied_to(daemon, "accept_sec_context", change("accept_sec_context", longer(form)), "ask_of_names",
+                                            behavior="REMOTE_FIRST")
+                    self.assertEqual(answers[-1]["major"], 0, answers)
+
+    def test_threads_that_share_a_credential_do_not_wait_for_each_other(self):
+        """The first answer is held back until the other thread has asked, too."""
+        def late(liar, results, reply):
+            wait_for(lambda: liar.calls.count("accept_sec_context") > 1, "both asked")
+            return liar.record(reply)
+        with daemon_for(self.realm, ACCEPT_ONLY) as daemon:
+            answers = self.lied_to(daemon, "accept_sec_context", late, "accept_at_once", *[first_token(self.realm) for _ in range(2)])
+            self.assertEqual([a.get("name") for a in answers], [f"alice@{REALM}"] * 2, answers)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import subprocess
 import sys
 import unittest
 
-from kit import HERE, PACKAGED, PLUGIN, PROGRAM, REALM, Realm, daemon_for, first_token
+from kit import ACCEPT_ONLY, BOTH_ROLES, DAEMONS, HERE, REALM, Realm, daemon_for, first_token
 
-ACCEPT_ONLY = "[service/test]\nmechs = krb5\neuid = {uid}\nsocket = {dir}/sock\ncred_store = keytab:{keytab}\n"
+FAILURE, DUPLICATE_ELEMENT = 13 << 16, 17 << 16
 BEHAVIORS = ("LOCAL_ONLY", "LOCAL_FIRST", "REMOTE_FIRST", "REMOTE_ONLY")
 
 
@@ -22,7 +22,9 @@ class Mixed(unittest.TestCase):
         cls.realm.stop()
 
     def guest(self, daemon, scenario, *args, behavior="REMOTE_FIRST", env=None, **more):
-        env = dict(env or daemon.client_env(behavior), **more)
+        env = dict(env or daemon.client_env(behavior), PEER_ENV=daemon.path("peer.json"), **more)
+        with open(env["PEER_ENV"], "w") as f:
+            json.dump(self.realm.env, f)
         done = subprocess.run([sys.executable, os.path.join(HERE, "guest.py"), scenario, *args], env=env, capture_output=True, text=True,
                               timeout=100)
         self.assertEqual(done.returncode, 0, f"{scenario}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -30,7 +32,7 @@ class Mixed(unittest.TestCase):
 
     def test_a_token_that_was_accepted_is_refused_ever_after_whoever_could_accept_it_too(self):
         """The program can read a keytab with the same key: its replay cache and the daemon's do not know of each other."""
-        for program in (PROGRAM, PACKAGED):
+        for program in DAEMONS:
             with daemon_for(self.realm, ACCEPT_ONLY, program=program) as daemon:
                 for behavior in BEHAVIORS:
                     for scenario in (("accept",), ("accept_with", "2")):
@@ -40,6 +42,20 @@ class Mixed(unittest.TestCase):
                                                      KRB5_KTNAME="FILE:" + self.realm.keytab, KRB5RCACHENAME="file2:" + daemon.path("own"))
                             self.assertEqual(once.get("name"), f"alice@{REALM}", once)
                             self.assertNotIn("name", again)
+
+    def test_a_message_longer_than_the_protocol_can_say_is_refused_not_cut(self):
+        with daemon_for(self.realm, ACCEPT_ONLY + "keep_keys = yes\n") as daemon:
+            found = self.guest(daemon, "sign_more_than_four_gib", behavior="REMOTE_ONLY")
+            self.assertEqual(found["long"]["major"], FAILURE, found)
+            self.assertIn("longer", found["long"]["text"])
+            self.assertEqual(found["short"]["major"], 0, found)
+
+    def test_a_kept_credential_is_overwritten_only_where_that_is_asked_for(self):
+        for program in DAEMONS:
+            with self.subTest(program=program), daemon_for(self.realm, BOTH_ROLES, program=program) as daemon:
+                first, second, third = self.guest(daemon, "store_twice", "FILE:" + daemon.path("kept"), behavior="REMOTE_ONLY")
+                self.assertEqual([first["major"], second["major"], third["major"]], [0, DUPLICATE_ELEMENT, 0], second)
+                self.assertIn("overwritten", second["text"])
 
 
 if __name__ == "__main__":
