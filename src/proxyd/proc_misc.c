@@ -105,9 +105,8 @@ store_now(struct store_job *job)
                                 mech.length > 0 ? &mech : GSS_C_NO_OID, (OM_uint32)job->arg->overwrite_cred,
                                 (OM_uint32)job->arg->default_cred, &set, &job->stored, &job->usage);
     lock_until_ns = 0;
-    job->good = mech.length == 0 || mech_is_krb5(&mech) ? status_set_code(&job->call->status, major, minor, "")
-                                                        : status_set(&job->call->status, major, minor, &mech);
-    job->good = job->good && stored_well(job, spnego);
+    job->good = status_set(&job->call->status, major, minor, mech.length > 0 ? &mech : &mech_oid_krb5) &&
+                stored_well(job, spnego);
 }
 
 /* Only this thread's ids change: the raw system calls do that, the library's wrappers would change the whole process. The thread ends

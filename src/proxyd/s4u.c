@@ -51,9 +51,13 @@ static bool
 impersonated(struct call *call, OM_uint32 major, OM_uint32 minor, gss_name_t user)
 {
     AUTO(gage_buf) shown = GAGE_BUF(200);
+    if (status_set(&call->status, major, minor, &mech_oid_krb5))
+        return true;
     name_show(user, &shown);
     put_u8(&shown, 0);
-    return status_set_code(&call->status, major, minor, shown.bad ? "" : (const char *)shown.p);
+    if (!shown.bad)
+        status_about(&call->status, (const char *)shown.p);
+    return false;
 }
 
 bool

@@ -1,14 +1,14 @@
 #include "proxyd/status.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <krb5.h>
-
 #include "base/encode.h"
 #include "proxyd/conv.h"
+#include "proxyd/krb_text.h"
 #include "proxyd/mech.h"
 
 /* Parts of MIT krb5's messages, and what their reader can do; the first that fits. */
@@ -106,6 +106,7 @@ status_clear(struct gss_status *s)
 {
     memset(s, 0, sizeof *s);
     s->mech.elements = s->mech_bytes;
+    krb_text_begin();
 }
 
 static void
@@ -118,24 +119,59 @@ set_mech(struct gss_status *s, gss_const_OID mech)
     s->mech.length = mech->length;
 }
 
+/* A text that is asked for. */
+struct asked {
+    OM_uint32 code;
+    int type;
+    gss_OID mech;
+    char *text; /* out, like the next: whether libkrb5 made all of it for the call at hand */
+    size_t size;
+    bool is_new;
+};
+
 /* All messages of a code, joined. */
-static void
-display(OM_uint32 code, int type, gss_OID mech, char *text, size_t size)
+static void *
+display(void *context)
 {
+    struct asked *asked = context;
     OM_uint32 minor, more = 0;
-    AUTO(gage_buf) all = GAGE_BUF(size - 1);
+    AUTO(gage_buf) all = GAGE_BUF(asked->size - 1);
+    asked->is_new = true;
     do {
         gss_buffer_desc part = GSS_C_EMPTY_BUFFER;
-        if (GSS_ERROR(gss_display_status(&minor, code, type, mech, &more, &part)))
+        if (GSS_ERROR(gss_display_status(&minor, asked->code, asked->type, asked->mech, &more, &part)))
             break;
         if (all.n > 0)
             put_bytes(&all, SLICE_LITERAL(", "));
+        asked->is_new = asked->is_new && krb_text_is_new(gage_slice_of(part.value, part.length));
         put_printable(&all, gage_slice_of(part.value, part.length));
         gss_release_buffer(&minor, &part);
     } while (more != 0);
     if (all.n > 0)
-        memcpy(text, all.p, all.n);
-    text[all.n] = '\0';
+        memcpy(asked->text, all.p, all.n);
+    asked->text[all.n] = '\0';
+    return NULL;
+}
+
+static void
+display_major(struct gss_status *s)
+{
+    display(&(struct asked){s->major, GSS_C_GSS_CODE, GSS_C_NO_OID, s->major_text, sizeof s->major_text, false});
+}
+
+/* Where the text may be that of an earlier failure, a thread that had none is asked: it tells the code's own text. */
+static void
+display_minor(struct gss_status *s)
+{
+    pthread_t thread;
+    struct asked asked = {s->minor,      GSS_C_MECH_CODE,      s->mech.length > 0 ? &s->mech : GSS_C_NO_OID,
+                          s->minor_text, sizeof s->minor_text, false};
+    display(&asked);
+    if (asked.is_new)
+        return;
+    s->minor_text[0] = '\0';
+    if (pthread_create(&thread, NULL, display, &asked) == 0)
+        pthread_join(thread, NULL);
 }
 
 bool
@@ -147,32 +183,22 @@ status_set(struct gss_status *s, OM_uint32 major, OM_uint32 minor, gss_const_OID
     s->major_text[0] = s->minor_text[0] = '\0';
     if (!GSS_ERROR(major))
         return true;
-    display(major, GSS_C_GSS_CODE, GSS_C_NO_OID, s->major_text, sizeof s->major_text);
+    display_major(s);
     if (minor != 0)
-        display(minor, GSS_C_MECH_CODE, s->mech.length > 0 ? &s->mech : GSS_C_NO_OID, s->minor_text,
-                sizeof s->minor_text);
+        display_minor(s);
     mend_text(s);
     add_advice(s);
     return false;
 }
 
-bool
-status_set_code(struct gss_status *s, OM_uint32 major, OM_uint32 minor, const char *about)
+void
+status_about(struct gss_status *s, const char *who)
 {
-    krb5_context context = NULL;
-    if (!GSS_ERROR(major))
-        return status_set(s, major, minor, &mech_oid_krb5);
-    status_fail(s, major, (int)minor, "%s", "");
-    set_mech(s, &mech_oid_krb5);
-    if (minor != 0 && krb5_init_context(&context) == 0) {
-        const char *text = krb5_get_error_message(context, (krb5_error_code)minor);
-        snprintf(s->minor_text, sizeof s->minor_text, "%s%s%s", about, about[0] != '\0' ? ": " : "", text);
-        krb5_free_error_message(context, text);
-        krb5_free_context(context);
-    }
-    mend_text(s);
-    add_advice(s);
-    return false;
+    char text[STATUS_TEXT_MAX];
+    memcpy(text, s->minor_text, sizeof text);
+    size_t n = (size_t)snprintf(s->minor_text, sizeof s->minor_text, "%s: ", who);
+    if (n < sizeof s->minor_text)
+        snprintf(s->minor_text + n, sizeof s->minor_text - n, "%s", text);
 }
 
 void
@@ -189,7 +215,7 @@ status_fail(struct gss_status *s, OM_uint32 major, int minor, const char *fmt, .
     s->major = major;
     s->minor = (OM_uint32)minor;
     set_mech(s, GSS_C_NO_OID);
-    display(major, GSS_C_GSS_CODE, GSS_C_NO_OID, s->major_text, sizeof s->major_text);
+    display_major(s);
     va_start(ap, fmt);
     vsnprintf(s->minor_text, sizeof s->minor_text, fmt, ap);
     va_end(ap);

@@ -22,13 +22,14 @@ gss_good(const struct gss_status *s)
     return !GSS_ERROR(s->major);
 }
 
+/* Forgets, too, which texts libkrb5 made for what came before (krb_text.h). */
 void status_clear(struct gss_status *s);
-/* Captures what a GSS call just returned; texts are fetched for failures only. Ends the minor text of a known Kerberos trouble with
- * what to do about it. Returns gss_good. */
+/* Captures what a GSS call just returned; texts are fetched for failures only, and are those of this failure: what the library kept of an
+ * earlier one, perhaps another client's, is not told. Ends the minor text of a known Kerberos trouble with what to do about it. Returns
+ * gss_good. */
 bool status_set(struct gss_status *s, OM_uint32 major, OM_uint32 minor, gss_const_OID mech);
-/* The same for krb5's calls that keep no text of their failure (S4U, storing), with the code's own text behind `about`, which may be
- * empty: gss_display_status would tell that of an earlier failure of this thread, which may be somebody else's. */
-bool status_set_code(struct gss_status *s, OM_uint32 major, OM_uint32 minor, const char *about);
+/* Puts whom it is about, and a colon, before the minor text. */
+void status_about(struct gss_status *s, const char *who);
 /* Appends to the minor text, in brackets. */
 void status_append(struct gss_status *s, const char *text);
 /* A failure of our own with its sentence; the minor status is an errno value. Returns false. */
