@@ -47,11 +47,25 @@ is_exported(gage_slice bytes)
     return bytes.n > 2 && bytes.p[0] == 4 && (bytes.p[1] == 1 || bytes.p[1] == 2);
 }
 
+/* A name of this type is the address of a krb5_principal, which the caller may free afterwards. */
+static bool
+import_pointer(const struct mech *mech, gss_const_buffer_t bytes, struct name **out, struct outcome *o)
+{
+    AUTO(gss_name_t) given = GSS_C_NO_NAME, local = GSS_C_NO_NAME;
+    gss_buffer_desc address = *bytes;
+    OM_uint32 minor, major = gss_import_name(&minor, &address, (gss_OID)(uintptr_t)gss_nt_krb5_principal, &given);
+    if (!GSS_ERROR(major))
+        major = gss_canonicalize_name(&minor, given, mech_special(mech), &local);
+    return outcome_local(o, major, minor) && name_from_local(mech, &local, out, o);
+}
+
 bool
 name_import(const struct mech *mech, gss_const_buffer_t bytes, gss_const_OID type, struct name **out, struct outcome *o)
 {
     gage_slice text = seam_slice(bytes);
     struct name *name;
+    if (is_type(type, gss_nt_krb5_principal) && text.n == sizeof(void *))
+        return import_pointer(mech, bytes, out, o);
     if (!make(mech, &name, o))
         return false;
     bool exported = is_type(type, GSS_C_NT_EXPORT_NAME), composite = is_type(type, GSS_C_NT_COMPOSITE_EXPORT);
@@ -205,14 +219,18 @@ ask_for_canonical(struct name *name, struct outcome *o)
 {
     union gssx_arg arg = {0};
     AUTO(answer) a = {0};
-    gssx_name *input = &arg.import_and_canon_name.input_name;
-    if (name->wire.exported_composite_name.octet_string_len >
+    gssx_name *input = &arg.import_and_canon_name.input_name, room = {0}, *wire;
+    if (!name_wire(name, &room, &wire, o))
+        return false;
+    if (wire->exported_composite_name.octet_string_len >
         0) /* alone: the display form would be preferred, and has no attributes */
-        input->exported_composite_name = name->wire.exported_composite_name;
+        input->exported_composite_name = wire->exported_composite_name;
     else
-        *input = name->wire;
+        *input = *wire;
     arg.import_and_canon_name.mech = seam_view_slice(oid_slice(&name->mech->oid));
-    if (!remote_call(PROC_IMPORT_AND_CANON_NAME, &arg, &a, o) || !outcome_good(o))
+    bool good = remote_call(PROC_IMPORT_AND_CANON_NAME, &arg, &a, o) && outcome_good(o);
+    xdr_free(GSSX_XDR(gssx_name), &room);
+    if (!good)
         return false;
     gssx_name *given = a.res.import_and_canon_name.output_name;
     if (given == NULL)
