@@ -202,6 +202,26 @@ holding_of(krb5_ccache cache)
     return failed != 0 && failed != KRB5_CC_END ? HOLDS_TICKETS : most;
 }
 
+bool
+cache_keeps_only(const char *asked)
+{
+    struct stat now;
+    krb5_ccache cache;
+    bool only = false;
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_mutex_lock(&lock);
+    const char *name = name_of_cache(asked);
+    const char *path = name != NULL ? path_of(name) : NULL;
+    if (name != NULL && (path == NULL || !known_bare(path, &now)) && krb5_cc_resolve(krb, name, &cache) == 0) {
+        only = holding_of(cache) == HOLDS_OURS;
+        krb5_cc_close(krb, cache);
+    }
+    pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(before, &before);
+    return only;
+}
+
 static krb5_error_code
 write_entry(krb5_ccache cache, krb5_principal owner, gage_slice bytes)
 {

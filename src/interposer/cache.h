@@ -12,6 +12,8 @@ const char *cache_of_store(gss_const_key_value_set_t store);
 
 /* Reads the credential that the cache (NULL: the default one) keeps into zeroed *kept. False where there is none. */
 bool cache_find(const char *name, gssx_cred *kept);
+/* Whether the cache (NULL: the default one) keeps a credential of a daemon's and no ticket: the real mechanism takes the entry for one. */
+bool cache_keeps_only(const char *name);
 /* Keeps it there, under its own principal. Refuses a cache with tickets, whatever the caller wants overwritten, and one with a credential of a
  * daemon's unless that may be; of a collection it takes the cache of that principal or a new one, and does not make it the default. */
 bool cache_keep(const char *name, gssx_cred *cred, const gssx_name *owner, bool overwrite, struct outcome *o);

@@ -31,6 +31,11 @@ wish_local(void *wish, struct outcome *o)
     OM_uint32 minor, major;
     if (w->name != NULL && !name_local(w->name, &name, o))
         return false;
+    if (w->usage != GSS_C_ACCEPT && w->password == NULL && !w->impersonate &&
+        cache_keeps_only(cache_of_store(w->store)))
+        return outcome_fail(
+            o, GSS_S_NO_CRED, ENOENT,
+            "the ticket cache keeps a credential of the proxy daemon and no ticket; get one with kinit");
     major = acquire_by_kind(w, name, &mechs, &cred, &minor);
     return outcome_local(o, major, minor) && cred_from_local(w->mech, &cred, &w->made, o);
 }

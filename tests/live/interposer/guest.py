@@ -109,6 +109,24 @@ def accept_at_once(*tokens):
         return list(threads.map(lambda token: accepted(base64.b64decode(token), cred), tokens))
 
 
+def name_by_pointer():
+    """A krb5_principal's address is a name; the principal is freed once it is canonical."""
+    krb5 = ctypes.CDLL("libkrb5.so.3")
+    context, principal = ctypes.c_void_p(), ctypes.c_void_p()
+    krb5.krb5_init_context(ctypes.byref(context))
+    krb5.krb5_parse_name(context, b"alice@TEST.GAGE", ctypes.byref(principal))
+    name = gss.import_name(bytes(ctypes.c_uint64(principal.value)), bytes.fromhex("2a864886f71201020202")).ok().name
+    canonical = gss.canonicalize_name(name, KRB5).ok().name
+    krb5.krb5_free_principal(context, principal)
+    used = [ctypes.create_string_buffer(b"A" * n) for n in range(8, 72, 8) for _ in range(50)]
+    return [name_of(canonical), len(used)]
+
+
+def initiate_with_acquired():
+    cred = gss.acquire(usage=INITIATE, mech=KRB5).ok().cred
+    return told(gss.init(cred, flags=FLAGS, target=target(), mech=KRB5))
+
+
 def main():
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
 

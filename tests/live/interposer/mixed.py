@@ -57,6 +57,21 @@ class Mixed(unittest.TestCase):
                 self.assertEqual([first["major"], second["major"], third["major"]], [0, DUPLICATE_ELEMENT, 0], second)
                 self.assertIn("overwritten", second["text"])
 
+    def test_a_principal_named_by_its_address_is_read_before_it_is_freed(self):
+        with daemon_for(self.realm, BOTH_ROLES) as daemon:
+            for behavior in BEHAVIORS:
+                with self.subTest(behavior=behavior):
+                    self.assertEqual(self.guest(daemon, "name_by_pointer", behavior=behavior)[0], f"alice@{REALM}")
+
+    def test_a_cache_that_keeps_a_daemons_credential_is_nobodys_ticket(self):
+        """The real mechanism takes the entry for a ticket, and then has none for the KDC."""
+        with daemon_for(self.realm, BOTH_ROLES) as daemon:
+            cache = "FILE:" + daemon.path("kept")
+            self.guest(daemon, "store_twice", cache, behavior="REMOTE_ONLY")
+            for behavior in BEHAVIORS[1:]:
+                with self.subTest(behavior=behavior):
+                    self.assertEqual(self.guest(daemon, "initiate_with_acquired", behavior=behavior, KRB5CCNAME=cache)["major"] & ~1, 0)
+
 
 if __name__ == "__main__":
     unittest.main()
