@@ -87,6 +87,15 @@ context_is_kept(const struct context *context)
            context->wire.exported_context_token.octet_string_len == 0;
 }
 
+OM_uint32
+context_flags(const struct context *context)
+{
+    OM_uint32 flags = (OM_uint32)context->wire.ctx_flags;
+    if (!context->complete)
+        flags &= ~(OM_uint32)GSS_C_PROT_READY_FLAG;
+    return context_is_kept(context) ? flags & ~(OM_uint32)GSS_C_TRANS_FLAG : flags;
+}
+
 /* ---- the real mechanism's ---- */
 
 bool

@@ -37,6 +37,8 @@ bool context_is_kept(const struct context *context);
 bool context_local(struct context *context, gss_ctx_id_t *out, struct outcome *o);
 /* Takes a new state from a result. */
 void context_take(struct context *context, gssx_ctx *from);
+/* The daemon's flags, without those that do not hold here: what it keeps cannot be passed on, and no message goes before the last leg. */
+OM_uint32 context_flags(const struct context *context);
 /* Of the wire's lifetime what is left. */
 OM_uint32 context_left(const struct context *context);
 

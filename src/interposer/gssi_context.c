@@ -73,7 +73,7 @@ tell_remote(struct context *context, const struct about *about, struct outcome *
     if (about->lifetime != NULL)
         *about->lifetime = context_left(context);
     if (about->flags != NULL)
-        *about->flags = (OM_uint32)context->wire.ctx_flags;
+        *about->flags = context_flags(context);
     if (about->locally_initiated != NULL)
         *about->locally_initiated = context->wire.locally_initiated != 0;
     if (about->open != NULL)

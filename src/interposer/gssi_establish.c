@@ -85,7 +85,7 @@ take_result(struct leg *leg, gssx_ctx *given, gssx_buffer *token, struct outcome
     context_take(context, given);
     context->complete = o->major == GSS_S_COMPLETE;
     if (leg->ret_flags != NULL)
-        *leg->ret_flags = (OM_uint32)context->wire.ctx_flags;
+        *leg->ret_flags = context_flags(context);
     if (leg->time_rec != NULL)
         *leg->time_rec = context_left(context);
     return true;

@@ -127,6 +127,13 @@ def initiate_with_acquired():
     return told(gss.init(cred, flags=FLAGS, target=target(), mech=KRB5))
 
 
+def flags_and_export():
+    """What the flags say of passing the context on, twice, and whether it can be."""
+    result = gss.accept(None, base64.b64decode(peer("initiate_for", "host@localhost")["token"])).ok()
+    asked = gss.inquire_context(result.context).ok().flags
+    return [bool(result.flags & gss.TRANS), bool(asked & gss.TRANS), not gss.export_context(result.context).failed]
+
+
 def main():
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
 

@@ -72,6 +72,11 @@ class Mixed(unittest.TestCase):
                 with self.subTest(behavior=behavior):
                     self.assertEqual(self.guest(daemon, "initiate_with_acquired", behavior=behavior, KRB5CCNAME=cache)["major"] & ~1, 0)
 
+    def test_the_flags_say_whether_a_context_can_be_passed_on(self):
+        for more, can in (("", True), ("keep_keys = yes\n", False)):
+            with self.subTest(more=more), daemon_for(self.realm, ACCEPT_ONLY + more) as daemon:
+                self.assertEqual(self.guest(daemon, "flags_and_export", behavior="REMOTE_ONLY"), [can] * 3)
+
 
 if __name__ == "__main__":
     unittest.main()
