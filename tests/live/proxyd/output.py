@@ -189,7 +189,7 @@ class Output(unittest.TestCase):
             self.use(wire, 1)
             wait_for(lambda: len(self.audited(old)) == 3, "the third, in the renamed file")
             daemon.signal(signal.SIGHUP)
-            wait_for(lambda: os.path.exists(path), "the new file")
+            wait_for(lambda: "New config loaded successfully." in daemon.text(), "the reload, not only the new file")
             self.use(wire, 4)
             wait_for(lambda: len(self.audited(path)) == 4, "four lines in the new file")
             self.assertEqual(len(self.audited(old)), 3)
