@@ -92,7 +92,7 @@ set_environment(const struct conf *conf, bool user_mode)
         setenv("KRB5RCACHENAME", strcmp(cache, "none") == 0 ? "none:" : cache, 1);
     else if (!user_mode && getenv("KRB5RCACHENAME") == NULL && getenv("KRB5RCACHEDIR") == NULL && geteuid() == 0 &&
              gage_ok(folder_make(PROCESS_REPLAY_FOLDER, 0700, NULL)))
-        setenv("KRB5RCACHENAME", "file2:" PROCESS_REPLAY_FILE, 1);
+        setenv("KRB5RCACHENAME", PROCESS_REPLAY_CACHE, 1);
 }
 
 static gage_rc

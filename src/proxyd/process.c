@@ -127,6 +127,9 @@ hand_over(const char *state_dir, uid_t uid, gid_t gid)
         snprintf(path, sizeof path, "%s%s", state_dir, names[i]);
         (void)!lchown(path, uid, gid);
     }
+    const char *replay = getenv("KRB5RCACHENAME");
+    if (replay == NULL || strcmp(replay, PROCESS_REPLAY_CACHE) != 0)
+        return;
     (void)!lchown(PROCESS_REPLAY_FOLDER, uid, gid);
     (void)!lchown(PROCESS_REPLAY_FILE, uid, gid);
 }

@@ -11,11 +11,12 @@ gage_rc process_background(struct gage_err *err);
 void process_write_pid(const char *pid_file, bool managed);
 /* The child's word; gives up the terminal. */
 void process_ready(void);
-/* Becomes the user for good, keeping no privilege. The state folder, and the default replay cache, become that user's. */
+/* Becomes the user for good, keeping no privilege. The state folder, and the default replay cache where it is the one in use, become that user's. */
 gage_rc process_become(const char *user, const char *state_dir, struct gage_err *err);
 #define PROCESS_REPLAY_FOLDER "/run/gssproxy"
 #define PROCESS_REPLAY_FILE                                                                                            \
     PROCESS_REPLAY_FOLDER "/replay" /* of user and group of the daemon; on tmpfs: it outlives us and not the machine */
+#define PROCESS_REPLAY_CACHE "file2:" PROCESS_REPLAY_FILE
 /* User mode's socket, $XDG_RUNTIME_DIR/gssproxy/default.sock, whose folder is made. */
 gage_rc process_user_socket(char *path, size_t size, struct gage_err *err);
 /* No new privileges, of root's powers four, and no system call that serving never needs (sandbox.c). What could not be had is logged and not fatal. */

@@ -151,6 +151,18 @@ class Changes(unittest.TestCase):
             self.check_keys_are_its_own(daemon)
             self.check_it_stores_for_nobody_else(daemon)
 
+    def test_the_default_replay_cache_stays_roots_where_another_is_used(self):
+        def run_with_a_folder():
+            self.private_run()
+            os.mkdir("/run/gssproxy", 0o700)
+            open("/run/gssproxy/replay", "w").close()
+        daemon = Daemon(self.realm, KEYTAB, settings="run_as_user = nobody\n")
+        daemon.before = run_with_a_folder
+        with daemon:
+            for path in ("/run/gssproxy", "/run/gssproxy/replay"):
+                self.assertEqual(os.stat(f"/proc/{daemon.process.pid}/root{path}").st_uid, 0)
+            self.assertEqual(os.stat(daemon.path("state/gage-handles.key")).st_uid, NOBODY)
+
     def check_keys_are_its_own(self, daemon):
         (number, _, key), *_ = self.keys(daemon)
         os.chmod(daemon.path("state/gage-handles.key"), 0o600)
