@@ -10,7 +10,7 @@ with one acquired beforehand, one call. Direct is the same program without a plu
 Two lines say what any daemon could reach with the packaged plugin on this machine (bare.c): "no daemon", canned answers, so that only the plugin,
 the sockets and the scheduler are left; "bare accept", a thread for each connection that does gss_accept_sec_context, exports and nothing else.
 CPU is microseconds a pair of the clients' processes and of the daemon: the clients' part, compared with direct's, is the price of the plugin
-itself, whichever daemon answers.
+itself, whichever daemon answers. "x CPU" is both together in direct's: what being slower comes to where all processors are busy.
 """
 import argparse
 import os
@@ -31,6 +31,7 @@ SHAPES = ((1, 1), (8, 1), (64, 1), (1, 8))  # processes, threads of each
 SLOWER = {1: 1.5, 8: 1.6, 64: 1.6}  # bars: at most so many times slower than direct
 JAIN = 0.95
 STARTERS = 1000
+SETTLES = 3  # seconds after which our daemon keeps what it read of a new keytab
 
 
 def say(line):
@@ -100,6 +101,11 @@ class Figures:
     def rate(self):
         return self.pairs / self.seconds if self.seconds else 0.0
 
+    @property
+    def cpu_us(self):
+        """Of clients and daemon, for a pair."""
+        return (self.client_us + self.daemon_s * 1e6) / self.pairs if self.pairs else 0.0
+
 
 def verdict(name, clients, threads, slower, jain):
     """The bars of gage-proxyd, reached or not, with either plugin."""
@@ -112,7 +118,7 @@ def verdict(name, clients, threads, slower, jain):
 
 
 def show(kind, clients, threads, libraries, figures):
-    base = figures["direct"].rate
+    base, cpu_base = figures["direct"].rate, figures["direct"].cpu_us
     for library in libraries:
         f = figures[library.name]
         label = f"{clients}" if threads == 1 else f"{threads} thr."
@@ -121,11 +127,11 @@ def show(kind, clients, threads, libraries, figures):
             continue
         slower = base / f.rate
         say(f"{library.name:12}{label:>8}{kind:>10}{f.rate:9.0f}{slower:8.2f}{f.jain:8.3f}{f.least:7.2f}{f.failed:7.0f}"
-            f"{f.client_us / f.pairs:9.0f}{f.daemon_s / f.pairs * 1e6:9.0f}{verdict(library.name, clients, threads, slower, f.jain)}")
+            f"{f.client_us / f.pairs:9.0f}{f.daemon_s / f.pairs * 1e6:9.0f}{f.cpu_us / cpu_base if cpu_base else 0:8.2f}{verdict(library.name, clients, threads, slower, f.jain)}")
 
 
 def measure(libraries, seconds, rounds, end):
-    say(f"{'':12}{'clients':>8}{'cred.':>10}{'pairs/s':>9}{'slower':>8}{'Jain':>8}{'least':>7}{'failed':>7}{'cli us':>9}{'dmn us':>9}")
+    say(f"{'':12}{'clients':>8}{'cred.':>10}{'pairs/s':>9}{'slower':>8}{'Jain':>8}{'least':>7}{'failed':>7}{'cli us':>9}{'dmn us':>9}{'x CPU':>8}")
     for kind in ("default", "acquired"):
         for clients, threads in SHAPES:
             figures = {library.name: Figures() for library in libraries}
@@ -167,6 +173,7 @@ def main():
                      Library.through("gssproxy", theirs, ticket),
                      Library("no daemon", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=nothing.socket, BENCH_UNCHECKED="1"), nothing),
                      Library("bare accept", ours.client_env(BENCH_TICKET=ticket, GSSPROXY_SOCKET=accept.socket), accept))
+        time.sleep(SETTLES)
         complete = measure(libraries, seconds, 2, end)
         for library in libraries[2:4]:
             start_at_once(library)
