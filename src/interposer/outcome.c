@@ -45,9 +45,8 @@ find(OM_uint32 minor)
 }
 
 static void
-remember(OM_uint32 minor, const char *text)
+put(OM_uint32 minor, const char *text)
 {
-    pthread_mutex_lock(&lock);
     struct said *entry = find(minor);
     for (size_t i = 0; entry == NULL && i < REMEMBERED; i++)
         if (table[i].minor == 0)
@@ -60,17 +59,32 @@ remember(OM_uint32 minor, const char *text)
     }
     *entry = (struct said){gettid(), minor, ++clock_of_table, {0}};
     snprintf(entry->text, sizeof entry->text, "%s", text);
+}
+
+static void
+remember(OM_uint32 minor, const char *text)
+{
+    pthread_mutex_lock(&lock);
+    put(minor, text);
     pthread_mutex_unlock(&lock);
 }
 
-/* The number now means what the local mechanism says, whoever used it before. */
+static bool
+is_used(OM_uint32 minor)
+{
+    for (size_t i = 0; i < REMEMBERED; i++)
+        if (table[i].minor == minor)
+            return true;
+    return false;
+}
+
+/* The number now means to this thread what the local mechanism says, whoever used it before: no text. */
 static void
 forget(OM_uint32 minor)
 {
     pthread_mutex_lock(&lock);
-    struct said *entry = find(minor);
-    if (entry != NULL)
-        *entry = (struct said){0};
+    if (is_used(minor))
+        put(minor, "");
     pthread_mutex_unlock(&lock);
 }
 
@@ -83,7 +97,7 @@ outcome_text(OM_uint32 minor, char text[OUTCOME_TEXT_MAX])
         if (table[i].minor == minor && table[i].thread != gettid() && (entry == NULL || entry->thread != gettid()) &&
             (entry == NULL || table[i].when > entry->when))
             entry = &table[i];
-    bool found = minor != 0 && entry != NULL;
+    bool found = minor != 0 && entry != NULL && entry->text[0] != '\0';
     if (found)
         memcpy(text, entry->text, OUTCOME_TEXT_MAX);
     pthread_mutex_unlock(&lock);

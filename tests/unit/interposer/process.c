@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "interposer/outcome.h"
 #include "interposer/pool.h"
 
 #define REQUEST "\x80\0\0\10\1\2\3\4body"
@@ -172,6 +173,34 @@ TEST(a_child_has_a_connection_of_its_own_however_it_was_made)
     assert_int_equal(server.connections, before + 1);
 }
 
+static void *
+be_told(void *unused)
+{
+    struct outcome o;
+    OM_uint32 minor;
+    (void)unused;
+    outcome_fail(&o, GSS_S_FAILURE, EINVAL, "about somebody else");
+    outcome_end(&minor, &o);
+    return NULL;
+}
+
+/* Both have the number 22; this thread's is the real mechanism's to explain. */
+TEST(what_one_thread_was_told_does_not_explain_anothers_failure)
+{
+    char text[OUTCOME_TEXT_MAX];
+    struct outcome o;
+    pthread_t thread;
+    OM_uint32 minor;
+    pthread_create(&thread, NULL, be_told, NULL);
+    pthread_join(thread, NULL);
+    assert_true(outcome_text(EINVAL, text));
+    outcome_local(&o, GSS_S_FAILURE, EINVAL);
+    outcome_end(&minor, &o);
+    assert_false(outcome_text(EINVAL, text));
+    be_told(NULL);
+    assert_true(outcome_text(EINVAL, text));
+}
+
 static void
 on_alarm(int number)
 {
@@ -200,6 +229,7 @@ main(void)
         cmocka_unit_test(a_cancelled_thread_gives_its_connection_back),
         cmocka_unit_test(standard_streams_that_a_program_closed_do_not_become_the_connection),
         cmocka_unit_test(a_child_has_a_connection_of_its_own_however_it_was_made),
+        cmocka_unit_test(what_one_thread_was_told_does_not_explain_anothers_failure),
         cmocka_unit_test(a_programs_timer_does_not_keep_a_call_waiting_for_ever),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
