@@ -233,7 +233,7 @@ ask_for_canonical(struct name *name, struct outcome *o)
     if (!good)
         return false;
     gssx_name *given = a.res.import_and_canon_name.output_name;
-    if (given == NULL)
+    if (given == NULL || !has_wire(given))
         return outcome_fail(o, GSS_S_BAD_NAME, EBADMSG, "the proxy daemon made no name of this one");
     name->canonical = *given;
     memset(given, 0, sizeof *given);

@@ -134,6 +134,12 @@ def flags_and_export():
     return [bool(result.flags & gss.TRANS), bool(asked & gss.TRANS), not gss.export_context(result.context).failed]
 
 
+def compare(one, two):
+    names = [gss.canonicalize_name(gss.import_name(text.encode()).ok().name, KRB5).ok().name for text in (one, two)]
+    result = gss.compare_name(*names)
+    return dict(told(result), equal=result.equal)
+
+
 def main():
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
 

@@ -172,6 +172,15 @@ class Lying(unittest.TestCase):
             answers = self.lied_to(daemon, "accept_sec_context", late, "accept_at_once", *[first_token(self.realm) for _ in range(2)])
             self.assertEqual([a.get("name") for a in answers], [f"alice@{REALM}"] * 2, answers)
 
+    def test_names_of_which_nothing_is_said_are_not_equal(self):
+        def nothing(liar, procedure, results, reply):
+            results["name"] = dict(results["name"], display=b"", exported=b"", composite=b"", type=b"")
+            return liar.changed(reply, procedure, results)
+        with daemon_for(self.realm, ACCEPT_ONLY) as daemon:
+            self.assertEqual([self.guest(daemon, "compare", "alice", other, behavior="REMOTE_ONLY")["equal"] for other in ("alice", "bob")], [1, 0])
+            with Liar(daemon, nothing) as liar:
+                self.assertEqual(self.guest(daemon, "compare", "alice", "bob", behavior="REMOTE_ONLY", GSSPROXY_SOCKET=liar.path)["equal"], 0)
+
 
 if __name__ == "__main__":
     unittest.main()
