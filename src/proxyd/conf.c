@@ -373,6 +373,22 @@ service_has_mech(const struct service *service, gss_const_OID mech)
     return false;
 }
 
+gage_rc
+conf_take_origin(struct conf *conf, const char *key, const char *where, struct gage_err *err)
+{
+    for (size_t i = 0; i < conf->entry_count; i++) {
+        struct conf_entry *e = &conf->entries[i];
+        if (strcasecmp(e->section, "gssproxy") != 0 || strcasecmp(e->key, key) != 0)
+            continue;
+        char *copy = strdup(where);
+        REQUIRE(copy != NULL, err, GAGE_E_NOMEM, "out of memory");
+        free(e->where);
+        e->where = copy;
+        return GAGE_DONE;
+    }
+    return conf_add_entry(conf, "gssproxy", key, "", where, err);
+}
+
 /* ---- showing ---- */
 
 static void
@@ -390,9 +406,20 @@ put_line(gage_buf *out, const char *key, gage_slice value, const char *where)
     put_u8(out, '\n');
 }
 
+/* A value of a file: as it is in force where that is one thing (a number out of its range, a user's name), else as it stood. */
+static void
+put_entry(gage_buf *out, const struct key_row *row, const struct conf_entry *entry, const void *target)
+{
+    AUTO(gage_buf) value = GAGE_BUF(4096);
+    if (!repeats(row))
+        conf_row_show(row, target, &value);
+    put_line(out, row->name, value.n > 0 ? gage_buf_slice(&value) : slice_str(entry->value), entry->where);
+}
+
 static void
 show_section(const struct conf *conf, const char *section, const struct service *service, gage_buf *out)
 {
+    const void *target = service != NULL ? (const void *)service : (const void *)&conf->settings;
     put_u8(out, '[');
     put_printable(out, slice_str(section));
     put_bytes(out, SLICE_LITERAL("]\n"));
@@ -405,12 +432,12 @@ show_section(const struct conf *conf, const char *section, const struct service 
             const struct conf_entry *e = &conf->entries[j];
             if (strcasecmp(e->section, section) != 0 || strcasecmp(e->key, row->name) != 0 || (set && !repeats(row)))
                 continue;
-            put_line(out, row->name, slice_str(e->value), e->where);
+            put_entry(out, row, e, target);
             set = true;
         }
         AUTO(gage_buf) value = GAGE_BUF(4096);
         if (!set)
-            conf_row_show(row, service != NULL ? (const void *)service : (const void *)&conf->settings, &value);
+            conf_row_show(row, target, &value);
         if (value.n > 0)
             put_line(out, row->name, gage_buf_slice(&value), "default");
     }

@@ -60,7 +60,7 @@ struct proxyd_settings {
     bool sandbox, landlock;
 };
 
-/* One value as it stood in a file, in order; what --print-config shows. */
+/* One value as it stood in a file, in order; --print-config shows it as it is in force. */
 struct conf_entry {
     char *section, *key, *value, *where; /* where: "FILE:LINE" */
 };
@@ -135,6 +135,8 @@ extern const size_t conf_row_count;
 gage_rc conf_read_files(const struct conf_source *source, struct conf *conf, struct gage_err *err);
 gage_rc conf_add_entry(struct conf *conf, const char *section, const char *key, const char *value, const char *where,
                        struct gage_err *err);
+/* From now on this key of [gssproxy] counts as set by `where`, whatever a file says. */
+gage_rc conf_take_origin(struct conf *conf, const char *key, const char *where, struct gage_err *err);
 void conf_warn(struct conf *conf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct key_row *conf_row(bool global, const char *name);
 /* Sets one value in `target` (struct proxyd_settings or struct service). */

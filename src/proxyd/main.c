@@ -59,21 +59,31 @@ log_warnings(const struct conf *conf)
         LOG(&ev_config_warning, F_TEXT("warning", conf->warnings[i]));
 }
 
-static void
-apply_options(const struct options *o, struct conf *conf)
+static gage_rc
+apply_options(const struct options *o, struct conf *conf, struct gage_err *err)
 {
+    static const char origin[] = "the command line";
+    if (o->debug)
+        TRY(conf_take_origin(conf, "debug", origin, err));
+    if (o->syslog_status)
+        TRY(conf_take_origin(conf, "syslog_status", origin, err));
+    if (o->debug_level >= 0)
+        TRY(conf_take_origin(conf, "debug_level", origin, err));
     conf->settings.debug = conf->settings.debug || o->debug;
     conf->settings.syslog_status = conf->settings.syslog_status || o->syslog_status;
     if (o->debug_level >= 0)
         conf->settings.debug_level = o->debug_level;
+    return GAGE_DONE;
 }
 
 static gage_rc
 read_conf(struct daemon *d, struct conf **conf, struct gage_err *err)
 {
     TRY(conf_read(&d->source, conf, err));
-    apply_options(&d->options, *conf);
-    return GAGE_DONE;
+    gage_rc rc = apply_options(&d->options, *conf, err);
+    if (!gage_ok(rc))
+        conf_unref(conf);
+    return rc;
 }
 
 /* ---- once ---- */

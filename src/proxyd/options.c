@@ -27,7 +27,7 @@ const char options_help[] =
     "      --extract-ccache CC   get the credential out of a ticket cache that gssproxy's plugin encrypted\n"
     "      --into-ccache CC      where --extract-ccache puts it (default: the default cache)\n"
     "      --version             print the version and end\n"
-    "      --help                print this and end\n";
+    "  -?, --help                print this and end; --usage does the same\n";
 
 enum {
     OPT_DEBUG_LEVEL = 256,
@@ -149,8 +149,10 @@ options_read(int argc, char **argv, struct options *o, struct gage_err *err)
 {
     *o = (struct options){.debug_level = -1, .idle_timeout = 1000, .for_uid = -1};
     bool daemon = false;
-    for (int option; (option = getopt_long(argc, argv, "DiuC:c:s:d", table, NULL)) != -1;) {
-        if (option == 'D')
+    for (int at = 1, option; (option = getopt_long(argc, argv, "DiuC:c:s:d?", table, NULL)) != -1; at = optind) {
+        if (option == '?' && strcmp(argv[at], "-?") == 0) /* getopt says the same of what it does not know */
+            TRY(take(OPT_HELP, NULL, o, err));
+        else if (option == 'D')
             daemon = true;
         else
             TRY(take(option, optarg, o, err));

@@ -1,5 +1,6 @@
 """Starting, reloading, ending; user mode; restarts between a token and its replay; the handle in a user's cache."""
 import os
+import re
 import signal
 import socket
 import struct
@@ -130,6 +131,28 @@ class Lifecycle(unittest.TestCase):
             self.assertRegex(shown.stdout, r"mechs = krb5 +# .*10-test.conf:2")
             self.assertRegex(shown.stdout, r"min_lifetime = 15 +# default")
             self.assertFalse(os.path.exists(daemon.socket))
+
+    def test_print_config_shows_what_is_in_force_and_who_said_it(self):
+        with Daemon(self.realm, settings="debug_level = 1000\nsyslog_status = on\n") as daemon:
+            daemon.stop()
+            arguments = ["--print-config", "-c", daemon.path("gssproxy.conf"), "-C", daemon.path("conf.d")]
+            shown = self.run_program(*arguments).stdout
+            self.assertRegex(shown, r"(?m)^  debug_level = 100 +# .*gssproxy\.conf:\d+$")
+            self.assertRegex(shown, r"(?m)^  syslog_status = yes +# .*gssproxy\.conf:\d+$")
+            self.assertRegex(shown, r"(?m)^  debug = no +# default$")
+            shown = self.run_program("-d", "--debug-level", "2", *arguments).stdout
+            self.assertRegex(shown, r"(?m)^  debug_level = 2 +# the command line$")
+            self.assertRegex(shown, r"(?m)^  debug = yes +# the command line$")
+            self.assertEqual(len(re.findall(r"(?m)^  debug_level = ", shown)), 1)
+
+    def test_help_has_the_names_that_gssproxy_gives_it(self):
+        said = [self.run_program(*words) for words in (["--help"], ["--usage"], ["-?"], ["-i", "-?"])]
+        self.assertEqual({(one.returncode, one.stderr, one.stdout) for one in said}, {(0, "", said[0].stdout)})
+        self.assertTrue(said[0].stdout.startswith("usage: gage-proxyd "))
+        for words in (["-x"], ["--nothing"], ["-c"], ["?"]):
+            wrong = self.run_program(*words)
+            self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+            self.assertIn("see gage-proxyd --help", wrong.stderr)
 
     def test_a_service_matches_by_program(self):
         services = ACCEPTOR + "  program = /usr/bin/true\n" + ACCEPTOR.replace("test", "python") + "  program = %s\n" % os.path.realpath("/usr/bin/python3")
