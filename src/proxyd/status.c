@@ -33,6 +33,7 @@ static const struct {
     {"Preauthentication failed", "the client keytab's key is not the KDC's: export it again (ktadd)"},
     {"No Kerberos credentials available", "give the user a ticket (kinit) or the service a client_keytab"},
     {"No credentials cache found", "give the user a ticket (kinit) or the service a client_keytab"},
+    {"No KCM server found", "start it, see kcm_socket in krb5.conf, or keep the tickets in a FILE: cache"},
     {"does not match desired name",
      "the cache holds another name's tickets: leave out the ccache row (each name then has "
      "a cache in memory), or remove the file"},
