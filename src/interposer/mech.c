@@ -1,9 +1,11 @@
 #include "interposer/mech.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "interposer/acceptor.h"
 #include "interposer/cache.h"
@@ -113,6 +115,14 @@ is_true(const char *value)
     return false;
 }
 
+/* A secure program cannot trust an environment that says so: the administrator has put a socket there for it. */
+static bool
+is_wanted(void)
+{
+    return pool_is_secure() ? faccessat(AT_FDCWD, pool_path(), R_OK | W_OK, AT_EACCESS) == 0
+                            : is_true(secure_getenv("GSS_USE_PROXY"));
+}
+
 static const struct sides *
 read_behavior(const char *value)
 {
@@ -166,7 +176,7 @@ gss_mech_interposer(gss_OID own)
     OM_uint32 minor;
     gss_OID_set set = GSS_C_NO_OID_SET;
     asked = read_behavior(secure_getenv("GSSPROXY_BEHAVIOR"));
-    if (!is_true(secure_getenv("GSS_USE_PROXY")) || asked == &behaviors[BEHAVIORS - 1] || own == GSS_C_NO_OID ||
+    if (!is_wanted() || asked == &behaviors[BEHAVIORS - 1] || own == GSS_C_NO_OID ||
         own->length + sizeof "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02" > OID_MAX)
         return GSS_C_NO_OID_SET;
     make_specials(own);

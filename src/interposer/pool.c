@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -35,6 +38,8 @@ static pthread_cond_t freed;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct channel channels[POOL_MAX];
 static uint64_t uses;
+static char secure_path[PATH_MAX]; /* of a program with more privileges than its caller */
+static pthread_once_t secure_once = PTHREAD_ONCE_INIT;
 static pid_t owner; /* whose they are: a child that ran no fork handlers is told by this */
 
 static void
@@ -49,9 +54,31 @@ prepare(void)
         channels[i].fd = -1;
 }
 
+/* Named by the executable, which its caller cannot choose as it can argv[0]. */
+static void
+name_secure_path(void)
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = '\0';
+    const char *slash = strrchr(program, '/');
+    if (slash != NULL)
+        snprintf(secure_path, sizeof secure_path, "%s.%s", POOL_PATH_DEFAULT, slash + 1);
+}
+
+bool
+pool_is_secure(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
 const char *
 pool_path(void)
 {
+    if (pool_is_secure()) {
+        pthread_once(&secure_once, name_secure_path);
+        return secure_path;
+    }
     const char *path = secure_getenv("GSSPROXY_SOCKET");
     return path != NULL && path[0] != '\0' ? path : POOL_PATH_DEFAULT;
 }

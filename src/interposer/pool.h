@@ -28,7 +28,9 @@ enum fate {
  * no harm. *error is the system's number for it. */
 enum fate pool_exchange(gage_slice record, bool again, gage_buf *reply, int *error);
 
-/* The path that is connected to: GSSPROXY_SOCKET or the default. */
+/* Whether the program has more privileges than its caller (AT_SECURE, getauxval(3)): set-user-ID, capabilities of its file, a change of domain. */
+bool pool_is_secure(void);
+/* The path that is connected to: GSSPROXY_SOCKET or the default; of a secure program the default, a dot and the name of its executable. */
 const char *pool_path(void);
 
 void pool_before_fork(void);
