@@ -44,6 +44,15 @@ count(int *what)
     pthread_mutex_unlock(&server.lock);
 }
 
+static int
+value_of(const int *what)
+{
+    pthread_mutex_lock(&server.lock);
+    int value = *what;
+    pthread_mutex_unlock(&server.lock);
+    return value;
+}
+
 static void
 wait_until(const int *what, int least)
 {
@@ -123,7 +132,7 @@ TEST(a_cancelled_thread_gives_its_connection_back)
 {
     enum fate fates[POOL_MAX];
     pthread_t threads[POOL_MAX];
-    int before = server.calls;
+    int before = value_of(&server.calls);
     set(&server.gate, 0);
     for (int i = 0; i < POOL_MAX; i++)
         pthread_create(&threads[i], NULL, ask_in_thread, &fates[i]);
@@ -162,15 +171,15 @@ TEST(a_child_has_a_connection_of_its_own_however_it_was_made)
 {
     int status = -1, before;
     assert_int_equal(ask(), FATE_ANSWERED);
-    before = server.connections;
+    before = value_of(&server.connections);
     pid_t child = _Fork();
     if (child == 0)
         _exit(ask() == FATE_ANSWERED ? 0 : 1);
     waitpid(child, &status, 0);
     assert_int_equal(status, 0);
-    assert_int_equal(server.connections, before + 1);
+    assert_int_equal(value_of(&server.connections), before + 1);
     assert_int_equal(ask(), FATE_ANSWERED);
-    assert_int_equal(server.connections, before + 1);
+    assert_int_equal(value_of(&server.connections), before + 1);
 }
 
 static void *
