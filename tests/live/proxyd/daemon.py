@@ -54,6 +54,8 @@ class Daemon:
         self.socket = os.path.join(self.dir, "sock")
         self.env = dict(realm.env, **(env or {}))
         self.env["KRB5CCNAME"] = "FILE:" + os.path.join(self.dir, "no-such-cache")
+        if "TSAN_OPTIONS" in self.env:  # it may run no program; ThreadSanitizer, when it tries, leaves two pipes open
+            self.env["TSAN_OPTIONS"] = "external_symbolizer_path= " + self.env["TSAN_OPTIONS"]
         self.plugin = PLUGIN  # or OURS: what its clients have
         self.process = self.before = None  # before: called in the child, before the program runs
 
