@@ -24,7 +24,7 @@
 #include "proxyd/landlock.h"
 #include "proxyd/metrics.h"
 #include "proxyd/options.h"
-#include "proxyd/output.h"
+#include "app/output.h"
 #include "proxyd/process.h"
 #include "proxyd/server.h"
 #include "proxyd/trace.h"
@@ -184,7 +184,7 @@ start(struct daemon *d, struct conf *conf, struct gage_err *err)
         process_write_pid(e->conf->settings.pid_file, getenv("NOTIFY_SOCKET") != NULL);
     rc = give_up_privileges(d, e->conf, err);
     if (gage_ok(rc))
-        rc = output_begin(err);
+        rc = output_begin(&ev_log_lost, err);
     if (gage_ok(rc))
         rc = audit_begin(err);
     trace_set(e->conf->settings.debug_level >= TRACE_LEVEL);

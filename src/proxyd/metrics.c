@@ -8,7 +8,7 @@
 
 #include "proxyd/audit.h"
 #include "proxyd/contexts.h"
-#include "proxyd/output.h"
+#include "app/output.h"
 #include "proxyd/server.h"
 #include "rpc/proc.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "proxyd/feed.h"
-#include "proxyd/output.h"
+#include "app/output.h"
 #include "proxyd/server.h"
 
 /* The variable's place in the environment. Other threads look into that at any time, so it is changed where it stands: its first letter

@@ -17,6 +17,7 @@
     X(store_works, NOTICE, "The store works again.") \
     X(self_signed, NOTICE, "There was no certificate; a self-signed one is used. Clients need its pin (printed on standard output).") \
     X(files_limited, WARNING, "The limit on open files allows fewer connections than are configured. Field connections: how many. Raise LimitNOFILE.") \
+    X(log_lost, WARNING, "Lines of the log were dropped before this one: whoever reads standard error had stopped, or refused them. Field lines: how many.") \
     X(failed, ERROR, "The relay cannot start or go on, for the reason given.")
 /* clang-format on */
 

@@ -16,6 +16,7 @@
 #include <malloc.h>
 #include <microhttpd.h>
 
+#include "app/output.h"
 #include "app/service.h"
 #include "base/clock.h"
 #include "relayd/chores.h"
@@ -211,6 +212,7 @@ static gage_rc
 start(struct gage_err *err)
 {
     TRY(open_parts(err));
+    TRY(output_begin(&event_log_lost, err));
     TRY(chores_start(&relay, err));
     for (size_t i = 0; i < listeners_count; i++)
         TRY(front_start(&relay, listeners[i].fd, &daemons[i], err));
@@ -300,8 +302,10 @@ stop(void)
     LOG(&event_stopped, F_INT("left", left));
     /* What is left hangs on a client or the disk. Nothing of it was acknowledged, and the store survives the end of the process at any
      * moment; waiting for threads that may never come back would only delay it. */
-    if (left > 0)
+    if (left > 0) {
+        output_finish();
         _exit(0);
+    }
     for (size_t i = 0; i < listeners_count; i++)
         MHD_stop_daemon(daemons[i]);
     if (metrics_daemon != NULL)
@@ -312,6 +316,7 @@ stop(void)
     waiters_free(&relay.waiters);
     tls_cleanup(&relay.tls);
     settings_free(&relay.settings);
+    output_finish();
 }
 
 static void
@@ -375,6 +380,7 @@ main(int argc, char **argv)
     if (gage_ok(rc))
         return 0;
     LOG(&event_failed, F_ERR(&err));
+    output_finish();
     fprintf(stderr, "gage-relayd: %s\n", err.text);
     exit(gage_exit_status(rc.code));
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/output.h"
 #include "relayd/body.h"
 
 #define TEXT_MAX (64 * 1024)
@@ -85,6 +86,7 @@ metrics_print(const struct relay *relay, gage_buf *out)
     put_metric(out, "waiting_reads", "gauge", "Reads that wait for a change.", waiters_count(relay->waiters));
     put_metric(out, "wakes_total", "counter", "Waits that ended.", metrics.wakes);
     put_metric(out, "body_bytes", "gauge", "Memory of bodies and answers in progress.", (uint64_t)relay->body_memory);
+    put_metric(out, "log_lines_lost_total", "counter", "Lines of the log that nobody took.", output_lost());
     put_store(relay, out);
 }
 

@@ -1,4 +1,5 @@
 """gage-relayd as a service: options, certificates, signals, limits, slow and hostile clients, kill and restart."""
+import contextlib
 import http.client
 import os
 import resource
@@ -176,6 +177,24 @@ class Signals(unittest.TestCase):
                 answer = wait()
                 self.assertEqual((answer.status, answer.json["unchanged"], answer.headers["Connection"]), (200, True, "close"))
             self.assertEqual(relay.process.wait(12), 0)
+
+    def test_a_reader_of_the_log_that_has_stopped_stops_neither_service_nor_hup_nor_term(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        with Relay(options=["--metrics", "127.0.0.1:0"], preexec=lambda: os.dup2(writer, 2)) as relay:
+            relay.sections["limits"]["payload"] = "nonsense"
+            relay.write_conf()
+            relay.process.send_signal(signal.SIGHUP)
+            claim = new_id()
+            self.assertEqual(relay.read(relay.box(claim), claim).status, 200)
+            relay.process.terminate()
+            self.assertEqual(relay.process.wait(15), 0)
 
     def test_term_exits_0_with_a_client_that_never_reads_or_ends(self):
         with Relay() as relay:

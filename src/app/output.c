@@ -1,10 +1,9 @@
-#include "proxyd/output.h"
+#include "app/output.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #include "app/lines.h"
-#include "proxyd/server.h"
 
 #define ROOM (256u * 1024)
 
@@ -17,9 +16,9 @@ hand_in(gage_slice line)
 }
 
 gage_rc
-output_begin(struct gage_err *err)
+output_begin(const struct log_event *lost, struct gage_err *err)
 {
-    TRY(lines_begin(STDERR_FILENO, LINES_MAY_BE_LOST, ROOM, &ev_log_lost, &standard_error, err));
+    TRY(lines_begin(STDERR_FILENO, LINES_MAY_BE_LOST, ROOM, lost, &standard_error, err));
     log_set_writer(hand_in);
     return GAGE_DONE;
 }
