@@ -188,7 +188,7 @@ class Keys(unittest.TestCase):
                                 continue
                     self.assertIn(struct.pack(">Q", UNAVAILABLE), answer)
                     self.assertIn(b"max_queued", answer)
-                    self.assertIn("event=request_refused", daemon.text())
+                    wait_for(lambda: "event=request_refused" in daemon.text(), "the refusal's line")
                 finally:
                     mute.kdc.send_signal(18)
                     for wire in wires:

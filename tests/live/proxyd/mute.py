@@ -65,7 +65,7 @@ class Mute(unittest.TestCase):
             t.join()
         self.assertEqual({s["major"] for s in answers}, {FAILURE})
         self.assertTrue(all(b"does not answer" in s["minor_string"] for s in answers))
-        self.assertIn("event=request_late", daemon.text())
+        wait_for(lambda: "event=request_late" in daemon.text(), "the late calls' line")
 
     def test_a_mute_kdc_stops_its_own_service_only(self):
         tokens = [self.token() for _ in range(20)]
